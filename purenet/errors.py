@@ -21,7 +21,7 @@ class PurenetError(Exception):
         'Dense.bias: expected shape (10,), got (9,)'
     """
 
-    def __init__(self, problem: str, *, path: str = "") -> None:
+    def __init__(self, problem: str, path: str = "") -> None:
         super().__init__(problem, path)
         self.problem = problem
         self.path = path
@@ -30,12 +30,7 @@ class PurenetError(Exception):
         return f"{self.path}: {self.problem}" if self.path else self.problem
 
     def within(self, outer: str) -> Self:
-        """The same error seen from a tree that holds this one at `outer`.
-
-        Example:
-            >>> str(ShapeError("expected (3,), got (2,)", path="bias").within("layers[1]"))
-            'layers[1].bias: expected (3,), got (2,)'
-        """
+        """The same error seen from a tree that holds this one at `outer`."""
         return type(self)(self.problem, path=join_paths(outer, self.path))
 
 
@@ -71,6 +66,10 @@ class StorageError(PurenetError, ValueError):
     """A file is damaged, hostile, or not in a format that purenet reads."""
 
 
+class WriteError(StorageError, OSError):
+    """A file cannot be written; what stood there before is as it was."""
+
+
 class DifferentiationError(PurenetError, TypeError):
     """A function cannot be differentiated as it is written."""
 
@@ -84,12 +83,7 @@ class GradientError(PurenetError, AssertionError):
 
 
 def join_paths(outer: str, inner: str) -> str:
-    """`inner` seen from a tree that holds it at `outer`.
-
-    Example:
-        >>> join_paths("layers[0]", "weight"), join_paths("layers", "[0]"), join_paths("", "a")
-        ('layers[0].weight', 'layers[0]', 'a')
-    """
+    """`inner` seen from a tree that holds it at `outer`."""
     if not outer or not inner or inner.startswith("["):
         return outer + inner
     return f"{outer}.{inner}"

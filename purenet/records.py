@@ -44,17 +44,21 @@ def static(**options: Any) -> Any:
 
 
 class Fields:
-    """What a struct is made of: the names of its fields, and how to read and rebuild them."""
+    """What a struct is made of: the names of its fields, and how to read and write them without its constructor.
 
-    __slots__ = ("children", "get", "names", "setters", "statics")
+    `child_slots` and `static_slots` have a pair (read from a record, write into a new one) for each field of the kind.
+    """
+
+    __slots__ = ("child_slots", "children", "names", "setters", "static_slots", "statics")
 
     def __init__(self, cls: type) -> None:
         fields = attrs.fields(cls)
         self.names = tuple(field.name for field in fields)
         self.children = tuple(field.name for field in fields if not field.metadata.get(_STATIC))
         self.statics = tuple(field.name for field in fields if field.metadata.get(_STATIC))
-        self.get = tuple(attrgetter(name) for name in self.children)
         self.setters = {name: cls.__dict__[name].__set__ for name in self.names}
+        self.child_slots = tuple((attrgetter(name), self.setters[name]) for name in self.children)
+        self.static_slots = tuple((attrgetter(name), self.setters[name]) for name in self.statics)
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, attrs.field))
@@ -78,14 +82,29 @@ def struct(cls: type[T]) -> type[T]:
         >>> scale.factor.flags.writeable
         False
     """
-    if any(is_struct_type(base) for base in cls.__mro__[1:]):
-        raise DtypeError(
-            "a struct is final and cannot be subclassed; hold the other record in a field instead", path=cls.__name__
-        )
     made = attrs.frozen(cls, eq=False, repr=False, field_transformer=_owning_fields)
     made.__repr__ = _repr  # type: ignore[method-assign]
+    made.__init_subclass__ = classmethod(_refuse_subclass)  # type: ignore[assignment]
+    made.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+    made.__reduce__ = _reduce  # type: ignore[method-assign]
     made.__purenet_fields__ = Fields(made)  # type: ignore[attr-defined]
     return made
+
+
+def _reduce(self: Any) -> tuple[Any, ...]:
+    """How a record is pickled and copied: what comes back owns its arrays like any other."""
+    return _restore, (type(self), {name: getattr(self, name) for name in fields_of(type(self)).names})
+
+
+def _restore(cls: type, values: dict[str, Any]) -> Any:
+    children = fields_of(cls).children
+    return assemble(cls, {name: _own_children(v) if name in children else v for name, v in values.items()})
+
+
+def _refuse_subclass(cls: type) -> None:
+    raise DtypeError(
+        "a struct is final and cannot be subclassed; hold the other record in a field instead", path=cls.__name__
+    )
 
 
 def is_struct_type(cls: type) -> bool:
@@ -94,12 +113,7 @@ def is_struct_type(cls: type) -> bool:
 
 
 def is_struct(value: object) -> bool:
-    """Whether `value` is an instance of a struct.
-
-    Example:
-        >>> is_struct(np.ones(2))
-        False
-    """
+    """Whether `value` is an instance of a struct."""
     return hasattr(type(value), "__purenet_fields__")
 
 
@@ -119,11 +133,10 @@ def rebuild(record: T, children: Iterable[Any]) -> T:
     cls = type(record)
     fields: Fields = cls.__purenet_fields__  # type: ignore[attr-defined]
     new = cls.__new__(cls)
-    setters = fields.setters
-    for name, value in zip(fields.children, children, strict=True):
-        setters[name](new, value)
-    for name in fields.statics:
-        setters[name](new, getattr(record, name))
+    for (_, write), value in zip(fields.child_slots, children, strict=True):
+        write(new, value)
+    for read, write in fields.static_slots:
+        write(new, read(record))
     return new
 
 
@@ -140,20 +153,22 @@ def own(value: Any) -> Any:
 
     Args:
         value: an array, a number, or an array-like object of a transformation (returned as it is).
-
-    Example:
-        >>> a = np.arange(3.0)
-        >>> b = own(a)
-        >>> b is a, b.flags.writeable, own(b) is b
-        (False, False, True)
     """
     if isinstance(value, np.ndarray):
         if _is_owned(value):
             return value
         return frozen(np.array(value, order="C", copy=True, subok=False))
-    if isinstance(value, bool | int | float | complex):
-        return np.asarray(value)[()]
-    return value
+    dtype = _NUMBERS.get(type(value))
+    try:
+        return value if dtype is None else dtype(value)
+    except OverflowError:
+        raise DtypeError(
+            f"{value} does not fit into int64; give it as a float, or declare it with pn.static()"
+        ) from None
+
+
+_NUMBERS: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+"""What a Python number is as a leaf, on every platform."""
 
 
 def frozen(array: Any) -> Any:
@@ -247,12 +262,7 @@ def _field_repr(name: str, value: Any, is_static: bool) -> str:
 
 
 def shape_repr(value: Any) -> str:
-    """An array as its dtype and shape.
-
-    Example:
-        >>> shape_repr(np.ones((20, 100)))
-        'float64[20, 100]'
-    """
+    """An array as its dtype and shape."""
     return f"{value.dtype.name}[{', '.join(map(str, value.shape))}]"
 
 

@@ -8,22 +8,23 @@ entries of a dict by sorted key. A path names a leaf as Python would reach it fr
 from __future__ import annotations
 
 import re
-import struct as binary
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from purenet.errors import DtypeError, ShapeError, StructureError, TreeError, join_paths
-from purenet.records import (
-    assemble,
-    children_repr,
-    fields_of,
-    frozen,
-    is_array_like,
-    is_struct,
-    own,
-    rebuild,
+from purenet.records import assemble, fields_of, frozen, is_array_like, is_struct, own
+from purenet.walk import (
+    alike,
+    branches,
+    collect,
+    difference,
+    fill,
+    is_leaf,
+    kind_of,
+    same_static,
+    sequence_like,
 )
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def leaves(tree: Any) -> list[Any]:
         [2.0, 1.0]
     """
     found: list[Any] = []
-    _collect(tree, found.append)
+    collect(tree, found.append)
     return found
 
 
@@ -61,7 +62,7 @@ def items(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if is_leaf(tree):
         yield path, tree
     else:
-        for key, child in _branches(tree):
+        for key, child in branches(tree):
             yield from items(child, join_paths(path, key))
 
 
@@ -78,16 +79,19 @@ def map(f: Callable[..., Any], *trees: Any) -> Any:
         >>> map(lambda a, b: a + b, {"w": 1.0, "b": (2.0,)}, {"w": 10.0, "b": (20.0,)})
         {'b': (22.0,), 'w': 11.0}
     """
-    for other in trees[1:]:
-        check_same_structure(trees[0], other)
-    return _map(lambda *xs: own(f(*xs)), trees) if _holds_record(trees[0]) else _map(f, trees)
+    return _map((lambda *xs: own(f(*xs))) if _holds_record(trees[0]) else f, trees)
 
 
 def map_fresh(f: Callable[..., Any], *trees: Any) -> Any:
     """`map` for an `f` whose results are always freshly allocated: they are marked read-only instead of copied."""
+    return _map(lambda *xs: frozen(f(*xs)), trees)
+
+
+def _map(f: Callable[..., Any], trees: tuple[Any, ...]) -> Any:
     for other in trees[1:]:
         check_same_structure(trees[0], other)
-    return _map(lambda *xs: frozen(f(*xs)), trees)
+    columns = zip(*[leaves(tree) for tree in trees], strict=True)
+    return with_leaves(trees[0], [f(*xs) for xs in columns])
 
 
 def map_with_path(f: Callable[..., Any], *trees: Any) -> Any:
@@ -117,10 +121,20 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     def unflatten(new: Sequence[Any]) -> Any:
         if len(new) != count:
             raise TreeError(f"expected {count} leaves, got {len(new)}")
-        supply = iter(new)
-        return _map(lambda _: next(supply), (tree,))
+        return with_leaves(tree, new)
 
     return found, unflatten
+
+
+def with_leaves(tree: T, new: Sequence[Any]) -> T:
+    """A tree of the same structure with other leaves, as many as it has, in order; `flatten` in one go.
+
+    Example:
+        >>> with_leaves({"w": 1.0, "b": (2.0,)}, [10.0, 20.0])
+        {'b': (10.0,), 'w': 20.0}
+    """
+    filled: T = fill(tree, iter(new).__next__)
+    return filled
 
 
 def at(tree: T, path: str, value: Any) -> T:
@@ -139,7 +153,8 @@ def at(tree: T, path: str, value: Any) -> T:
         >>> at({"w": [1.0, 2.0]}, '["w"][1]', 5.0)
         {'w': [1.0, 5.0]}
     """
-    replaced: T = _replace(tree, _parse_path(path), value, path)
+    owned = map(own, value) if _holds_record(tree) else value
+    replaced: T = _replace(tree, _parse_path(path), owned, path)
     return replaced
 
 
@@ -176,14 +191,14 @@ def ravel(tree: T) -> tuple[np.ndarray[Any, Any], Callable[[np.ndarray[Any, Any]
                [2., 2.]])
     """
     values, unflatten = flatten(tree)
-    arrays = [np.asarray(value) for value in values]
-    dtype = np.result_type(*arrays) if arrays else np.dtype(np.float64)
+    arrays = [value if is_array_like(value) else np.asarray(value) for value in values]
+    dtype = np.result_type(*[array.dtype for array in arrays]) if arrays else np.dtype(np.float64)
     for path, array in zip(paths(tree), arrays, strict=True):
         if not np.can_cast(array.dtype, dtype, "safe") or _loses_integers(array.dtype, dtype):
             raise DtypeError(
                 f"{array.dtype} cannot be held exactly in a vector of {dtype}; ravel leaves of one kind", path=path
             )
-    vector = np.concatenate([array.ravel() for array in arrays], dtype=dtype) if arrays else np.zeros(0, dtype)
+    vector = np.concatenate([array.ravel().astype(dtype) for array in arrays]) if arrays else np.zeros(0, dtype)
     sizes = [array.size for array in arrays]
 
     def unravel(flat: np.ndarray[Any, Any]) -> T:
@@ -207,150 +222,22 @@ def same_structure(a: Any, b: Any) -> bool:
         >>> same_structure((1.0, [2.0]), (3.0, [np.ones(2)])), same_structure((1.0,), [1.0])
         (True, False)
     """
-    return difference(a, b) is None
-
-
-def difference(a: Any, b: Any, path: str = "") -> tuple[str, str, str] | None:
-    """Where two trees first differ in structure: (path, what `a` has there, what `b` has there), or None.
-
-    Example:
-        >>> difference({"w": (1.0, 2.0)}, {"w": (1.0,)})
-        ('["w"]', 'tuple of 2', 'tuple of 1')
-    """
-    if is_leaf(a) or is_leaf(b):
-        return None if is_leaf(a) and is_leaf(b) else (path, _kind(a), _kind(b))
-    if type(a) is not type(b):
-        return path, _kind(a), _kind(b)
-    if is_struct(a):
-        for name in fields_of(type(a)).statics:
-            left, right = getattr(a, name), getattr(b, name)
-            if not same_static(left, right):
-                return join_paths(path, name), repr(left), repr(right)
-    ours, theirs = _branches(a), _branches(b)
-    if [key for key, _ in ours] != [key for key, _ in theirs]:
-        return path, _kind(a), _kind(b)
-    for (key, left), (_, right) in zip(ours, theirs, strict=True):
-        found = difference(left, right, join_paths(path, key))
-        if found is not None:
-            return found
-    return None
+    return alike(a, b)
 
 
 def check_same_structure(a: Any, b: Any) -> None:
     """Raise a `StructureError` that names the first place where two trees differ in structure, if they do."""
-    found = difference(a, b)
+    found = None if alike(a, b) else difference(a, b)
     if found is not None:
         path, left, right = found
         raise StructureError(f"the trees differ: the first has {left}, the other {right}", path=path)
-
-
-def same_static(a: Any, b: Any) -> bool:
-    """Whether two static values are the same: equal, of one type, and for floats the same bits."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, float):
-        return binary.pack("<d", a) == binary.pack("<d", b)
-    if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(same_static(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, np.ndarray):
-        return bool(a.dtype == b.dtype) and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return bool(a == b)
-
-
-def is_leaf(value: Any) -> bool:
-    """Whether a tree ends here: not a record, tuple, list, dict or None.
-
-    Example:
-        >>> is_leaf(np.ones(2)), is_leaf(None), is_leaf([])
-        (True, False, False)
-    """
-    return not (value is None or isinstance(value, tuple | list | dict) or hasattr(type(value), "__purenet_fields__"))
 
 
 def _holds_record(tree: Any) -> bool:
     """Whether there is a record anywhere in the tree."""
     if is_leaf(tree) or tree is None:
         return False
-    return is_struct(tree) or any(_holds_record(child) for _, child in _branches(tree))
-
-
-def _collect(tree: Any, add: Callable[[Any], None]) -> None:
-    cls = type(tree)
-    if hasattr(cls, "__purenet_fields__"):
-        for get_child in cls.__purenet_fields__.get:
-            _collect(get_child(tree), add)
-    elif tree is None:
-        return
-    elif isinstance(tree, tuple | list):
-        for item in tree:
-            _collect(item, add)
-    elif isinstance(tree, dict):
-        for key in _sorted_keys(tree):
-            _collect(tree[key], add)
-    else:
-        add(tree)
-
-
-def _map(f: Callable[..., Any], trees: tuple[Any, ...]) -> Any:
-    """`map` without ownership, for trees that are known to have one structure."""
-    first = trees[0]
-    cls = type(first)
-    if hasattr(cls, "__purenet_fields__"):
-        getters = cls.__purenet_fields__.get
-        return rebuild(first, [_map(f, tuple([get_child(tree) for tree in trees])) for get_child in getters])
-    if first is None:
-        return None
-    if isinstance(first, tuple | list):
-        return _sequence_like(first, [_map(f, children) for children in zip(*trees, strict=True)])
-    if isinstance(first, dict):
-        return {key: _map(f, tuple([tree[key] for tree in trees])) for key in _sorted_keys(first)}
-    return f(*trees)
-
-
-def _sequence_like(sequence: Any, new: list[Any]) -> Any:
-    cls = type(sequence)
-    if hasattr(cls, "_fields"):
-        return cls(*new)
-    return tuple(new) if isinstance(sequence, tuple) else new
-
-
-def _branches(tree: Any) -> list[tuple[str, Any]]:
-    """The children of a tree that is not a leaf, each with its key as a path shows it."""
-    if tree is None:
-        return []
-    if is_struct(tree):
-        return [(name, getattr(tree, name)) for name in fields_of(type(tree)).children]
-    if hasattr(type(tree), "_fields"):
-        return list(zip(tree._fields, tree, strict=True))
-    if isinstance(tree, tuple | list):
-        return [(f"[{i}]", item) for i, item in enumerate(tree)]
-    return [(_key_repr(key), tree[key]) for key in _sorted_keys(tree)]
-
-
-def _key_repr(key: Any) -> str:
-    return f'["{key}"]' if isinstance(key, str) else f"[{key!r}]"
-
-
-def _sorted_keys(tree: dict[Any, Any]) -> list[Any]:
-    try:
-        return sorted(tree)
-    except TypeError:
-        raise TreeError(f"the keys of a dict in a tree must be sortable, got {list(tree)!r:.80}") from None
-
-
-def _kind(value: Any) -> str:
-    """What a tree has at its root, in words."""
-    if value is None:
-        return "None"
-    if is_leaf(value):
-        return f"a leaf {children_repr(value)}" if is_array_like(value) else f"a leaf {value!r:.40}"
-    if is_struct(value):
-        return type(value).__name__
-    if isinstance(value, dict):
-        return f"dict with keys {_sorted_keys(value)}"
-    return f"{type(value).__name__} of {len(value)}"
+    return is_struct(tree) or any(_holds_record(child) for _, child in branches(tree))
 
 
 _STEP = re.compile(r'\.?([A-Za-z_]\w*)|\[(-?\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\[\'((?:[^\'\\]|\\.)*)\'\]')
@@ -366,7 +253,8 @@ def _parse_path(path: str) -> list[str | int | tuple[str]]:
             problem = f'cannot read {path[position:]!r}; a path looks like layers[0].weight or params["bias"]'
             raise TreeError(problem, path=path)
         name, index, double, single = match.groups()
-        steps.append(name if name is not None else int(index) if index is not None else (double or single or "",))
+        key = re.sub(r"\\(.)", r"\1", double or single or "")
+        steps.append(name if name is not None else int(index) if index is not None else (key,))
         position = match.end()
     return steps
 
@@ -384,9 +272,9 @@ def _branch(tree: Any, key: str | int | tuple[str], path: str, step: int) -> Any
             return tree[key]
     except (KeyError, IndexError):
         pass
-    known = [name for name, _ in _branches(tree)] if not is_leaf(tree) else []
+    known = [name for name, _ in branches(tree)] if not is_leaf(tree) else []
     has = f"it has {', '.join(known)}" if known else "nothing lies below it"
-    raise TreeError(f"no such path: at step {step + 1} the tree is {_kind(tree)}; {has}", path=path)
+    raise TreeError(f"no such path: at step {step + 1} the tree is {kind_of(tree)}; {has}", path=path)
 
 
 def _replace(tree: Any, steps: Sequence[str | int | tuple[str]], value: Any, path: str, depth: int = 0) -> Any:
@@ -402,7 +290,7 @@ def _replace(tree: Any, steps: Sequence[str | int | tuple[str]], value: Any, pat
     if isinstance(key, str):
         return tree._replace(**{key: new})
     index = key if isinstance(key, int) else 0
-    return _sequence_like(tree, [new if i == index % len(tree) else item for i, item in enumerate(tree)])
+    return sequence_like(tree, [new if i == index % len(tree) else item for i, item in enumerate(tree)])
 
 
 def _check_replacement(old: Any, new: Any, path: str) -> Any:
@@ -429,3 +317,23 @@ def _as_leaf(part: Any, like: np.ndarray[Any, Any]) -> Any:
     if isinstance(part, np.ndarray | np.generic):
         return frozen(np.array(part, dtype=like.dtype, order="C"))
     return part
+
+
+__all__ = [
+    "at",
+    "check_same_structure",
+    "difference",
+    "flatten",
+    "get",
+    "is_leaf",
+    "items",
+    "leaves",
+    "map",
+    "map_fresh",
+    "map_with_path",
+    "paths",
+    "ravel",
+    "same_static",
+    "same_structure",
+    "with_leaves",
+]
