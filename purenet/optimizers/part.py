@@ -1,0 +1,98 @@
+"""What an optimizer is: a part with two methods, `init` and `update`; and `chain`, which makes one part of several.
+
+A part turns updates into updates. The first part of a chain is given the gradient; what comes out of the last is added
+to the parameters, so a descent ends by multiplying with minus the learning rate. A part is a struct with
+
+    init(net) -> state
+        what it must remember, as a tree: None if it is nothing.
+    update(updates, state, net, step) -> (updates, state)
+        new updates and the new state. `updates` has the structure of `net`; `step` is a Python int counted from 0.
+        Nothing that is given is changed. The state has the same structure at every step.
+
+Any struct with these methods is a part. purenet's own act on the leaves alone, which may be theirs to overwrite
+(`leafwise.py`); a part of one's own sees trees of read-only arrays. A part's numbers are static fields, so it prints as
+what it does. A part never counts steps: what depends on the step is computed from `step`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from purenet import tree
+from purenet.errors import ArgumentError, DtypeError
+from purenet.optimizers.leafwise import LeafPart, Updates
+from purenet.records import is_struct, own, struct
+
+
+class Part(Protocol):
+    """The two methods of an optimizer part. There is nothing to inherit from."""
+
+    def init(self, net: Any, /) -> Any:
+        """The state before the first step."""
+
+    def update(self, updates: Any, state: Any, net: Any, step: int, /) -> tuple[Any, Any]:
+        """The updates and the state after step `step`."""
+
+
+@struct
+class Chain(LeafPart):
+    """The part that `chain` makes."""
+
+    parts: tuple[Any, ...]
+
+    def init(self, net: Any) -> tuple[Any, ...]:
+        """The states of the parts."""
+        return tuple([part.init(net) for part in self.parts])
+
+    def act(self, updates: Updates, state: tuple[Any, ...], net: Any, step: int) -> tuple[Updates, tuple[Any, ...]]:
+        """The updates after all parts, and their states."""
+        if len(state) != len(self.parts):
+            problem = f"expected a state of {len(self.parts)} parts, got {len(state)}; make it with init(net)"
+            raise ArgumentError(problem, path="chain.state")
+        states = []
+        for part, before in zip(self.parts, state, strict=True):
+            updates, after = act(part, updates, before, net, step)
+            states.append(after)
+        return updates, tuple(states)
+
+
+def act(part: Any, updates: Updates, state: Any, net: Any, step: int) -> tuple[Updates, Any]:
+    """The updates after any part, and its new state; a part of one's own is given a tree, which it may keep."""
+    if isinstance(part, LeafPart):
+        return part.act(updates, state, net, step)
+    tree_of_updates, after = part.update(updates.tree(), state, net, step)
+    return Updates(*tree.flatten(tree_of_updates), owned=False), tree.map(own, after)
+
+
+def chain(*parts: Part) -> Chain:
+    """One part after the other.
+
+        `u -> parts[-1](... parts[1](parts[0](u)))`
+
+    A chain among the parts is taken as the parts that it is made of: `chain(a, chain(b, c))` is `chain(a, b, c)`.
+
+    Args:
+        parts: structs with `init` and `update`. No parts leave the updates as they are.
+
+    Raises:
+        DtypeError: if one is not an optimizer part.
+
+    Example:
+        >>> from purenet.optimizers import clip_by_global_norm, scale
+        >>> chain(clip_by_global_norm(1.0), scale(-0.1))
+        Chain(parts=(ClipByGlobalNorm(maximum=1.0), Scale(factor=-0.1)))
+    """
+    flat: list[Any] = []
+    for i, part in enumerate(parts):
+        check_part(f"chain.parts[{i}]", part)
+        flat.extend(part.parts if isinstance(part, Chain) else (part,))
+    return Chain(tuple(flat))
+
+
+def check_part(place: str, part: Any) -> None:
+    """Raise a `DtypeError` that names the argument, if it was given something other than an optimizer part."""
+    if is_struct(part) and callable(getattr(part, "init", None)) and callable(getattr(part, "update", None)):
+        return
+    hint = "; call it first" if isinstance(part, type) or callable(part) else ""
+    problem = f"expected an optimizer part, a struct with init and update, got {type(part).__name__} {part!r:.60}{hint}"
+    raise DtypeError(problem, path=place)
