@@ -1,0 +1,288 @@
+"""Training as a fold: `reduce(step, batches, state)`.
+
+A `State` holds everything that a run knows after a number of steps; `step(state, batch)` returns the next one. The
+randomness of step t derives from (key, t) alone, and an optimiser's parts index by the step, so a state is all that is
+needed to go on: interrupted equals uninterrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import Parameter, signature
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from purenet import tree
+from purenet.errors import ArgumentError, DtypeError, NonFiniteError, ShapeError, TreeError
+from purenet.layers.basic import Dropout
+from purenet.layers.dispatch import forward, zero_leaves
+from purenet.optimizers.leafwise import Updates
+from purenet.optimizers.part import act
+from purenet.random import Key, fold_in
+from purenet.records import assemble, frozen, own, static, struct
+from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
+from purenet.transforms.reverse import complete, one
+from purenet.transforms.tracer import plain
+from purenet.walk import branches
+
+
+@struct
+class State:
+    """What a training run knows after a number of steps.
+
+    Attributes:
+        step: how many steps have been taken.
+        net: the parameters: any tree of records and arrays.
+        optimizer: the state of the optimiser, a tree: moments and the like.
+        key: the key of the run, the same in every state; None for a run without randomness.
+        loss: the loss that the last step computed, at the parameters that it started from; NaN before the first step.
+
+    Example:
+        >>> import purenet as pn
+        >>> init_state(pn.mlp(pn.key(0), (2, 1)), pn.sgd(0.1)).step
+        0
+    """
+
+    step: int = static()
+    net: Any
+    optimizer: Any
+    key: Key | None
+    loss: Any
+
+
+@struct
+class Objective:
+    """The loss of a network on a batch, as a function of the network; made by `objective`."""
+
+    loss: Callable[..., Any] = static()
+
+    __rule_is_traceable__ = True  # it leaves it to the layers and the loss what is traced
+
+    def __call__(self, net: Any, batch: Any, key: Key | None = None) -> Any:
+        """The loss of `net` on `batch`, a tuple `(x, y)` or `(x, y, weights)`."""
+        x, *targets = _parts(batch)
+        return self.loss(forward(net, x, key=key), *targets)
+
+    def __vjp_rule__(self, net: Any, batch: Any, key: Key | None = None) -> tuple[Any, Pullback]:
+        value, pull = self.linearise(net, batch, key)
+
+        def pullback(g: Any) -> tuple[Any, ...]:
+            d_batch = Deferred(lambda: trace(self, (net, batch, key), {}, (False, True, False))[1](g)[1])
+            return tree.with_leaves(net, pull(g)), d_batch, None
+
+        return value, pullback
+
+    def linearise(
+        self, net: Any, batch: Any, key: Key | None = None, is_plain: bool = False
+    ) -> tuple[Any, Callable[[Any], Sequence[Any]]]:
+        """The loss, and the map from its cotangent to those of the leaves of `net`; `is_plain` as for `forward`."""
+        x, *targets = _parts(batch)
+        prediction, pull_net = forward.linearise(net, x, key, is_plain)
+        value, pull_loss = linearise(self.loss, (prediction, *targets), {}, (True, False, False)[: len(batch)])
+
+        def pull(g: Any) -> Sequence[Any]:
+            d_prediction = force(pull_loss(g)[0])
+            return zero_leaves(net) if d_prediction is None else pull_net(d_prediction, False)[0]
+
+        return value, pull
+
+
+def objective(loss: Callable[..., Any]) -> Objective:
+    """The training objective `loss(forward(net, x, key=key), y)` as a function `(net, (x, y), key=None) -> scalar`.
+
+    Args:
+        loss: `loss(prediction, target)` or `loss(prediction, target, weights)`, such as those in `pn.losses`, or any
+            NumPy function of one's own. A batch of three parts, `(x, y, weights)`, passes its weights on.
+
+    Raises:
+        DtypeError: if `loss` is not a function.
+
+    Example:
+        >>> import purenet as pn
+        >>> f = pn.objective(pn.losses.mean_squared_error)
+        >>> net = pn.Dense(np.array([[2.0]]))
+        >>> f(net, (np.array([[1.0]]), np.array([[5.0]])))
+        np.float64(9.0)
+    """
+    if not callable(loss):
+        raise DtypeError(f"expected a function of (prediction, target), got {loss!r:.60}", path="objective.loss")
+    return Objective(loss)
+
+
+@struct
+class Step:
+    """One step of training, `(state, batch) -> state`; made by `make_step`."""
+
+    objective: Callable[..., Any] = static()
+    optimizer: Any
+    key_by: str | None = static()
+
+    def __call__(self, state: State, batch: Any) -> State:
+        """The state after one more step."""
+        net, key = state.net, state.key
+        drawn = fold_in(key, state.step) if self.key_by and key is not None else None
+        parameters = tree.leaves(net)
+        loss, gradient = _loss_and_gradient(self, net, parameters, batch, drawn)
+        if not isfinite(plain(loss)):
+            raise NonFiniteError(
+                f"the loss is {loss} at step {state.step}; lower the learning rate, clip the gradients with "
+                "pn.clip_by_global_norm, or look at the data of this batch",
+                path="loss",
+            )
+        updates, optimizer = act(self.optimizer, gradient, state.optimizer, net, state.step)
+        return assemble(
+            State,
+            {
+                "step": state.step + 1,
+                "net": tree.with_leaves(net, _moved(net, parameters, updates)),
+                "optimizer": optimizer,
+                "key": key,
+                "loss": loss,
+            },
+        )
+
+
+def make_step(objective: Callable[..., Any], optimizer: Any) -> Step:
+    """The function `step(state, batch) -> state` that a training loop folds over its batches.
+
+    It computes the value and the gradient of the objective at `state.net`, lets the optimiser turn the gradient into an
+    update, and adds that to the parameters:
+
+        loss, gradient = value_and_grad(objective)(state.net, batch, fold_in(state.key, state.step))
+        update, optimizer_state = optimizer.update(gradient, state.optimizer, state.net, state.step)
+        net = state.net + update
+
+    Args:
+        objective: `(net, batch) -> scalar` or `(net, batch, key) -> scalar`: made by `pn.objective`, or one's own.
+        optimizer: a record with the methods `init` and `update`, such as `pn.adam(1e-3)`.
+
+    Raises:
+        DtypeError: if one of them is neither.
+        NonFiniteError: in a step whose loss is NaN or infinite; it names the step.
+
+    Example:
+        >>> import purenet as pn
+        >>> from itertools import repeat
+        >>> from toolz import reduce
+        >>> x = np.array([[1.0], [2.0]])
+        >>> step = make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(0.1))
+        >>> end = reduce(step, repeat((x, 3 * x), 20), pn.init_state(pn.Dense(np.zeros((1, 1))), pn.sgd(0.1)))
+        >>> end.step, end.net.weight.round(4)
+        (20, array([[3.]]))
+    """
+    _check_optimizer(optimizer, "make_step.optimizer")
+    return Step(objective, optimizer, _key_by(objective))
+
+
+def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
+    """The state before the first step.
+
+    Args:
+        net: the initial parameters: a network, or any tree of records and arrays that the objective takes.
+        optimizer: the optimiser that the steps will use.
+        key: where the steps draw their random numbers from; needed only if something draws, such as `Dropout`.
+
+    Raises:
+        DtypeError: if `optimizer` is not one, `key` is not a key, or a parameter is not floating-point (by its path).
+        ArgumentError: if the network has a `Dropout` layer and there is no key.
+
+    Example:
+        >>> import purenet as pn
+        >>> state = init_state(pn.mlp(pn.key(0), (2, 1)), pn.adam(1e-3), key=pn.key(1))
+        >>> state.step, state.key
+        (0, Key(words: uint64[2]))
+    """
+    _check_optimizer(optimizer, "init_state.optimizer")
+    if key is not None and not isinstance(key, Key):
+        raise DtypeError(f"expected a key, got {key!r:.60}; write pn.key({key!r:.20})", path="init_state.key")
+    for path, leaf in tree.items(net):
+        if getattr(getattr(leaf, "dtype", None), "kind", None) != "f":
+            shown = f"an array of {leaf.dtype}" if hasattr(leaf, "dtype") else repr(leaf)
+            raise DtypeError(
+                f"expected floating-point parameters, got {shown}; convert it with .astype(np.float64), or declare "
+                "the field with pn.static() if it is not to be trained",
+                path=path or "net",
+            )
+    if key is None and _has_dropout(net):
+        raise ArgumentError(
+            "the network has a Dropout layer, which draws random numbers; pass key=pn.key(0)", path="init_state.key"
+        )
+    return State(0, net, optimizer.init(net), key, float("nan"))
+
+
+def _loss_and_gradient(
+    step: Step, net: Any, parameters: Sequence[Any], batch: Any, key: Key | None
+) -> tuple[Any, Updates]:
+    """The loss, and its gradient as leaves. What a pullback returns is new, unless it is read-only."""
+    if isinstance(step.objective, Objective):
+        is_plain = all([parameter.__class__ is np.ndarray for parameter in parameters])
+        loss, pull = step.objective.linearise(net, batch, key, is_plain)
+        leaves = pull(one(loss))
+    else:
+        args = (net, batch, key) if key is not None and step.key_by == "position" else (net, batch)
+        kwargs = {"key": key} if key is not None and step.key_by == "name" else {}
+        loss, pullback = linearise(step.objective, args, kwargs, (True, False, False)[: len(args)])
+        leaves = tree.leaves(complete(force(pullback(one(loss))[0]), net))
+    owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
+    return own(loss), Updates(leaves, partial(tree.with_leaves, net), owned)
+
+
+def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
+    """The parameters plus the updates."""
+    if len(parameters) != len(updates.leaves):
+        tree.check_same_structure(net, updates.tree())
+    pairs = zip(parameters, updates.leaves, strict=True)
+    return [_sum(parameter, update, updates.owned) for parameter, update in pairs]
+
+
+def _sum(parameter: Any, update: Any, owned: bool) -> Any:
+    if update.shape != parameter.shape:
+        raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
+    if owned and update.dtype == parameter.dtype:
+        frozen(update.base)  # a vector that the leaf was packed into
+        return frozen(np.add(parameter, update, out=update))
+    new = parameter + update
+    return frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype))
+
+
+def _parts(batch: Any) -> tuple[Any, ...]:
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        got = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TreeError(f"expected (x, y) or (x, y, weights), got {got}", path="batch")
+    return tuple(batch)
+
+
+def _check_optimizer(optimizer: Any, path: str) -> None:
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise DtypeError(
+            f"expected a record with the methods init and update, such as pn.adam(1e-3), got {optimizer!r:.60}",
+            path=path,
+        )
+
+
+def _key_by(objective: Any) -> str | None:
+    """How an objective takes a key: by the name `key`, by position as a third argument that it needs, or not at all."""
+    if not callable(objective):
+        raise DtypeError(f"expected a function of (net, batch), got {objective!r:.60}", path="make_step.objective")
+    try:
+        parameters = signature(objective).parameters
+    except (TypeError, ValueError):
+        return None
+    if "key" in parameters:
+        return "name"
+    positional = [
+        p
+        for p in parameters.values()
+        if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) and p.default is Parameter.empty
+    ]
+    return "position" if len(positional) >= 3 else None
+
+
+def _has_dropout(net: Any) -> bool:
+    """Whether there is a layer that drops something out anywhere in a tree."""
+    if isinstance(net, Dropout):
+        return net.rate > 0
+    return not tree.is_leaf(net) and any(_has_dropout(child) for _, child in branches(net))
