@@ -206,6 +206,10 @@ def test_small_mistakes_are_named() -> None:
     foreign, gradient = pn.adam(0.1).init(pn.mlp(KEY, (4, 5, 6))), tree.map(np.ones_like, NET)
     with pytest.raises(StructureError, match="the state belongs to another net"):
         pn.adam(0.1).update(gradient, foreign, NET, 0)
+    double = tree.map(lambda leaf: leaf.astype(np.float64), NET)
+    single = tree.map(lambda leaf: leaf.astype(np.float32), NET)
+    with pytest.raises(DtypeError, match=r"^layers\[0\]\.weight: scale_by_adam expected an update float32\[2, 3\]"):
+        pn.adam(0.1).update(double, pn.adam(0.1).init(single), single, 0)
     for wrong in (X.astype(int), X.astype(object)):
         with pytest.raises(DtypeError, match="floating-point"):
             pn.losses.mean_squared_error(wrong, X)

@@ -87,7 +87,7 @@ class Factor(LeafPart):
 
     def act(self, updates: Updates, state: None, net: Any, step: int) -> tuple[Updates, None]:
         """The updates times the factor."""
-        return scaled(updates, self.factor_at(step), "scale"), None
+        return scaled(updates, self.factor_at(step)), None
 
 
 def leafwise(
@@ -113,10 +113,10 @@ def leafwise(
     return Updates([row[0] for row in made], updates.build, plain), kept
 
 
-def scaled(updates: Updates, factor: float, place: str) -> Updates:
+def scaled(updates: Updates, factor: float) -> Updates:
     """The updates multiplied by a number."""
     if not updates.owned:
-        return leafwise(_multiply, (factor,), 1, place, updates)[0]
+        return leafwise(_multiply, (factor,), 1, "scale", updates)[0]
     for leaf in updates.leaves:
         _multiply(_in_precision((factor,), leaf), (leaf,), (leaf,))
     return updates
@@ -132,8 +132,7 @@ def packed(
     given = [_as_array(leaf) for leaf in updates.leaves]
     groups = _groups(given)
     vectors = [_vector(given, group) for group in groups]
-    fits = [vector.size for vector in vectors] == [vector.size for vector in state[0]]
-    if not fits:
+    if [(vector.size, vector.dtype) for vector in vectors] != [(vector.size, vector.dtype) for vector in state[0]]:
         _check_match(given, tree.leaves(net), updates, place)
         raise StructureError("the state belongs to another net; make it with init(net)", path=place)
     together = Updates(vectors, tuple, updates.owned or all([len(group) > 1 for group in groups]))

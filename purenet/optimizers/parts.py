@@ -116,7 +116,7 @@ class ClipByGlobalNorm(LeafPart):
             length = norm(updates.leaves)
         if length <= self.maximum or not np.isfinite(length):
             return updates, None
-        return scaled(updates, self.maximum / length, "clip_by_global_norm"), None
+        return scaled(updates, self.maximum / length), None
 
 
 def scale(factor: float) -> Scale:

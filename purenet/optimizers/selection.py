@@ -98,7 +98,7 @@ class AddDecayedWeights(LeafPart):
 
 
 def _scaled(leaf: Any, factor: float) -> Any:
-    return scaled(Updates([leaf], lambda leaves: leaves[0], owned=False), factor, "scale_leaves").tree()
+    return scaled(Updates([leaf], lambda leaves: leaves[0], owned=False), factor).tree()
 
 
 def masked(part: Part, where: Selection) -> Masked:
