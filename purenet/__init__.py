@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it agains
         schedules as schedules,
         tree as tree,
     )
+    from purenet.arithmetic.modes import (
+        Native as Native,
+        Portable as Portable,
+    )
     from purenet.canonical import (
         digest as digest,
         same_bits as same_bits,
@@ -111,6 +115,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it agains
         hvp as hvp,
         jacobian as jacobian,
         jvp as jvp,
+        portable as portable,
         stop_gradient as stop_gradient,
         value_and_grad as value_and_grad,
         vjp as vjp,
@@ -123,6 +128,7 @@ __version__ = "0.1.0"
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "": ("errors", "losses", "random", "schedules", "tree"),
+    "arithmetic.modes": ("Native", "Portable"),
     "canonical": ("digest", "same_bits"),
     "data": (
         *("Batches", "Dataset", "Standardize", "one_hot", "read_csv", "read_npy", "read_npz", "standardize"),
@@ -145,7 +151,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "model": ("Model",),
     "per_example": ("per_example_grads",),
     "transforms": (
-        *("check_grads", "custom_vjp", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient"),
+        *("check_grads", "custom_vjp", "grad", "hessian", "hvp", "jacobian", "jvp", "portable", "stop_gradient"),
         *("value_and_grad", "vjp"),
     ),
     "tree": ("ravel",),

@@ -70,12 +70,28 @@ class WriteError(StorageError, OSError):
     """A file cannot be written; what stood there before is as it was."""
 
 
+class StepError(PurenetError, IndexError):
+    """A history has no step or state of this number."""
+
+
+class ReplayError(PurenetError, RuntimeError):
+    """A step that is executed again does not give the bits that its history has."""
+
+
+class EnvironmentWarning(UserWarning):
+    """Native arithmetic is replayed on another machine or library than it was recorded on."""
+
+
 class DifferentiationError(PurenetError, TypeError):
     """A function cannot be differentiated as it is written."""
 
 
 class MissingRuleError(DifferentiationError):
     """A NumPy function that has no derivative rule was applied to a traced value."""
+
+
+class ContractError(PurenetError, TypeError):
+    """An operation is outside the numeric contract that portable arithmetic follows."""
 
 
 class GradientError(PurenetError, AssertionError):

@@ -16,14 +16,17 @@ from typing import Any
 import numpy as np
 
 from purenet import tree
+from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError, NonFiniteError, ShapeError, TreeError
 from purenet.layers.basic import Dropout
 from purenet.layers.dispatch import forward, zero_leaves
 from purenet.optimizers.leafwise import Updates
-from purenet.optimizers.part import act
+from purenet.optimizers.part import act, portable_parts
 from purenet.random import Key, fold_in
 from purenet.records import assemble, frozen, own, static, struct
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
+from purenet.transforms.portability import entered
+from purenet.transforms.portable_array import canonical, enter, leave
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.walk import branches
@@ -119,6 +122,10 @@ class Step:
     objective: Callable[..., Any] = static()
     optimizer: Any
     key_by: str | None = static()
+    arithmetic: Portable | None = None
+
+    def __portable__(self, arithmetic: Portable) -> Step:
+        return Step(self.objective, portable_parts(self.optimizer, arithmetic), self.key_by, arithmetic)
 
     def __call__(self, state: State, batch: Any) -> State:
         """The state after one more step."""
@@ -133,11 +140,14 @@ class Step:
                 path="loss",
             )
         updates, optimizer = act(self.optimizer, gradient, state.optimizer, net, state.step)
+        moved = _moved(net, parameters, updates)
+        if self.arithmetic is not None and not all(map(_is_finite, moved)):
+            moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
         return assemble(
             State,
             {
                 "step": state.step + 1,
-                "net": tree.with_leaves(net, _moved(net, parameters, updates)),
+                "net": tree.with_leaves(net, moved),
                 "optimizer": optimizer,
                 "key": key,
                 "loss": loss,
@@ -217,8 +227,11 @@ def _loss_and_gradient(
     step: Step, net: Any, parameters: Sequence[Any], batch: Any, key: Key | None
 ) -> tuple[Any, Updates]:
     """The loss, and its gradient as leaves. What a pullback returns is new, unless it is read-only."""
+    given, is_plain = net, all([parameter.__class__ is np.ndarray for parameter in parameters])
+    if step.arithmetic is not None:
+        net = tree.with_leaves(net, [enter(parameter, step.arithmetic) for parameter in parameters])
+        batch = entered(batch, step.arithmetic)
     if isinstance(step.objective, Objective):
-        is_plain = all([parameter.__class__ is np.ndarray for parameter in parameters])
         loss, pull = step.objective.linearise(net, batch, key, is_plain)
         leaves = pull(one(loss))
     else:
@@ -226,8 +239,10 @@ def _loss_and_gradient(
         kwargs = {"key": key} if key is not None and step.key_by == "name" else {}
         loss, pullback = linearise(step.objective, args, kwargs, (True, False, False)[: len(args)])
         leaves = tree.leaves(complete(force(pullback(one(loss))[0]), net))
+    if step.arithmetic is not None:
+        loss, leaves = leave(loss), [np.asarray(leaf.value, order="C") for leaf in leaves]
     owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
-    return own(loss), Updates(leaves, partial(tree.with_leaves, net), owned)
+    return own(loss), Updates(leaves, partial(tree.with_leaves, given), owned)
 
 
 def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
@@ -246,6 +261,11 @@ def _sum(parameter: Any, update: Any, owned: bool) -> Any:
         return frozen(np.add(parameter, update, out=update))
     new = parameter + update
     return frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype))
+
+
+def _is_finite(leaf: Any) -> bool:
+    """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
+    return isfinite(np.vdot(leaf, leaf))
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:

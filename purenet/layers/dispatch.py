@@ -17,6 +17,7 @@ from purenet import tree
 from purenet.errors import DtypeError
 from purenet.records import is_struct, is_struct_type
 from purenet.transforms.linearise import Pullback, checked, is_plain, linearise
+from purenet.transforms.portable_array import PortableArray
 from purenet.transforms.tracer import zeros
 
 LayerFunction: TypeAlias = Callable[..., Any]
@@ -31,6 +32,8 @@ LayerRule: TypeAlias = Callable[..., tuple[Any, LayerPull]]
 """`rule(layer, x) -> (value, pull)`, or `rule(layer, x, key)`."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_UNTRACED = frozenset({np.ndarray, PortableArray})
 
 
 class Entry(NamedTuple):
@@ -163,7 +166,7 @@ class Forward:
         if rule is not None:
             if entry.is_composed:
                 return rule(layer, x, key, plain)
-            if x.__class__ is np.ndarray and (plain or is_plain(layer)):
+            if x.__class__ in _UNTRACED and (plain or is_plain(layer)):
                 return rule(layer, x, key) if entry.takes_key else rule(layer, x)
         return _by_tracing(entry, layer, x, key)
 

@@ -19,9 +19,12 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from purenet import tree
+from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError
 from purenet.optimizers.leafwise import LeafPart, Updates
-from purenet.records import is_struct, own, struct
+from purenet.records import is_struct, own, rebuild, struct
+from purenet.transforms.portability import PortableFunction
+from purenet.walk import branches
 
 
 class Part(Protocol):
@@ -62,6 +65,32 @@ def act(part: Any, updates: Updates, state: Any, net: Any, step: int) -> tuple[U
         return part.act(updates, state, net, step)
     tree_of_updates, after = part.update(updates.tree(), state, net, step)
     return Updates(*tree.flatten(tree_of_updates), owned=False), tree.map(own, after)
+
+
+@struct
+class PortablePart:
+    """A part of one's own in portable arithmetic."""
+
+    part: Any
+    mode: Portable
+
+    def init(self, net: Any) -> Any:
+        """The state of the part."""
+        return self.part.init(net)
+
+    def update(self, updates: Any, state: Any, net: Any, step: int) -> tuple[Any, Any]:
+        """What the part makes of the updates."""
+        result: tuple[Any, Any] = PortableFunction(self.part.update, self.mode)(updates, state, net, step)
+        return result
+
+
+def portable_parts(part: Any, mode: Portable) -> Any:
+    """An optimizer whose parts are all in portable arithmetic. purenet's own are as they are: see `LeafPart`."""
+    if isinstance(part, LeafPart):
+        return rebuild(part, [portable_parts(child, mode) for _, child in branches(part)])
+    if isinstance(part, tuple):
+        return tuple([portable_parts(child, mode) for child in part])
+    return PortablePart(part, mode) if callable(getattr(part, "update", None)) else part
 
 
 def chain(*parts: Part) -> Chain:

@@ -3,6 +3,7 @@
 from purenet.transforms.check import check_grads
 from purenet.transforms.custom import custom_vjp, stop_gradient
 from purenet.transforms.forward import hessian, hvp, jacobian, jvp
+from purenet.transforms.portability import portable
 from purenet.transforms.reverse import grad, value_and_grad, vjp
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "portable",
     "stop_gradient",
     "value_and_grad",
     "vjp",

@@ -15,15 +15,14 @@ from purenet.errors import DifferentiationError, MissingRuleError
 from purenet.transforms.rules import RULES, cast, getitem
 
 
-class ArrayInterface:
-    """The base of `Traced`, which has the slots `value` and `owner`."""
+class ArrayMethods:
+    """What every stand-in for an array has: attributes, and methods that call NumPy. It has the slot `value`."""
 
     __slots__ = ()
     __array_priority__ = 1000.0
     __hash__ = None  # type: ignore[assignment]
 
     value: Any
-    owner: Any
 
     # Attributes.
 
@@ -46,12 +45,12 @@ class ArrayInterface:
 
     @property
     def real(self) -> Any:
-        """The array itself: traced values are real."""
+        """The array itself: these values are real."""
         return self
 
     @property
     def imag(self) -> Any:
-        """Zeros: traced values are real."""
+        """Zeros: these values are real."""
         return np.zeros(self.shape, self.dtype)
 
     @property
@@ -65,13 +64,51 @@ class ArrayInterface:
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d array")
-        return (self[i] for i in range(self.shape[0]))
+        return (self[i] for i in range(self.shape[0]))  # type: ignore[index]
+
+    # Methods with signatures of their own.
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        """`np.reshape`."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
+
+    def transpose(self, *axes: Any) -> Any:
+        """`np.transpose`."""
+        order = None if not axes else axes[0] if len(axes) == 1 else axes
+        return np.transpose(self, order)  # type: ignore[call-overload]
+
+    def flatten(self, order: Any = "C") -> Any:
+        """`np.ravel`."""
+        return np.ravel(self, order=order)  # type: ignore[call-overload]
+
+    def compress(self, condition: Any, axis: Any = None) -> Any:
+        """`np.compress`."""
+        return np.compress(condition, self, axis=axis)  # type: ignore[call-overload]
+
+    # Operators with methods of their own.
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return np.round(self, digits or 0)  # type: ignore[call-overload]
+
+    def __divmod__(self, other: Any) -> Any:
+        return np.divmod(self, other)  # type: ignore[call-overload]
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return np.divmod(other, self)  # type: ignore[call-overload]
+
+
+class ArrayInterface(ArrayMethods):
+    """The base of `Traced`, which has the slot `owner` besides."""
+
+    __slots__ = ()
+
+    owner: Any
 
     def __bool__(self) -> bool:
         return bool(self.value)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.owner.carry_out(getitem, RULES[getitem], (self, index), {})
+        return self.owner.carry_out(getitem, RULES[getitem], (self, _plain_index(index)), {})
 
     # What a traced array refuses.
 
@@ -105,15 +142,6 @@ class ArrayInterface:
 
     # Methods with signatures of their own.
 
-    def reshape(self, *shape: Any, order: Any = "C") -> Any:
-        """`np.reshape`."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # type: ignore[call-overload]
-
-    def transpose(self, *axes: Any) -> Any:
-        """`np.transpose`."""
-        order = None if not axes else axes[0] if len(axes) == 1 else axes
-        return np.transpose(self, order)  # type: ignore[call-overload]
-
     def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
         """The array with elements of another floating dtype; of a dtype without derivatives, a plain array."""
         if np.dtype(dtype).kind == "f":
@@ -129,25 +157,6 @@ class ArrayInterface:
         return self
 
     conjugate = conj
-
-    def flatten(self, order: Any = "C") -> Any:
-        """`np.ravel`."""
-        return np.ravel(self, order=order)  # type: ignore[call-overload]
-
-    def compress(self, condition: Any, axis: Any = None) -> Any:
-        """`np.compress`."""
-        return np.compress(condition, self, axis=axis)  # type: ignore[call-overload]
-
-    # Operators with methods of their own.
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return np.round(self, digits or 0)  # type: ignore[call-overload]
-
-    def __divmod__(self, other: Any) -> Any:
-        return np.divmod(self, other)  # type: ignore[call-overload]
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return np.divmod(other, self)  # type: ignore[call-overload]
 
 
 def refusal(what: str, instead: str) -> DifferentiationError:
@@ -191,7 +200,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-_OPERANDS = (ArrayInterface, np.ndarray, np.generic, float, int)
+def _plain_index(index: Any) -> Any:
+    """An index whose arrays are plain."""
+    if index.__class__ is tuple:
+        return tuple([_plain_index(part) for part in index])
+    while isinstance(index, ArrayMethods):
+        index = index.value
+    return index
+
+
+_OPERANDS = (ArrayMethods, np.ndarray, np.generic, float, int)
 _TAKEN_BY_NUMPY = (list, tuple, complex)
 
 
@@ -241,7 +259,7 @@ def _in_place(evaluate: Callable[[Any, Any], Any], symbol: str) -> Callable[[Arr
 def _method(name: str) -> Callable[..., Any]:
     function = getattr(np, name)
 
-    def method(self: ArrayInterface, *args: Any, **kwargs: Any) -> Any:
+    def method(self: ArrayMethods, *args: Any, **kwargs: Any) -> Any:
         return function(self, *args, **kwargs)
 
     method.__doc__ = f"`np.{name}`."
@@ -249,7 +267,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 def _install_operators() -> None:
-    """Give `ArrayInterface` the operators and methods of arrays that are one NumPy function each."""
+    """Give traced values their operators, and every stand-in the methods of arrays that are one NumPy function each."""
     for name, symbol, function in (
         ("add", "+", np.add),
         ("sub", "-", np.subtract),
@@ -274,7 +292,7 @@ def _install_operators() -> None:
         *("diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round"),
         *("searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"),
     ):
-        setattr(ArrayInterface, name, _method(name))
+        setattr(ArrayMethods, name, _method(name))
 
 
 _install_operators()

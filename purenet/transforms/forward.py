@@ -175,7 +175,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0, mode: Mode
             if not found:
                 return frozen(np.zeros(shape, lift(like if mode == "reverse" else out).dtype))
             stacked = np.reshape(np.stack(found, axis=0 if mode == "reverse" else -1), shape)
-            if isinstance(stacked, Traced):
+            if hasattr(stacked, "__purenet_apply__"):
                 return stacked
             return frozen(np.ascontiguousarray(stacked)) if shape else stacked[()]
 

@@ -22,7 +22,8 @@ from purenet import tree
 from purenet.errors import DifferentiationError, DtypeError, ShapeError, StructureError, join_paths
 from purenet.records import frozen, own
 from purenet.transforms.array_interface import name_of
-from purenet.transforms.tracer import Tape, is_of, zeros
+from purenet.transforms.portable_array import PortableArray, leave, mode_of
+from purenet.transforms.tracer import Tape, Traced, is_of, zeros
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,6 +80,10 @@ def linearise(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], wanted: Sequence[bool]
 ) -> tuple[Any, Pullback]:
     """The value of `f(*args, **kwargs)`, and the pullback to those arguments that are wanted."""
+    own = getattr(type(f), "__linearise__", None)
+    if own is not None:
+        value_and_pull: tuple[Any, Pullback] = own(f, args, kwargs, wanted)
+        return value_and_pull
     rule: VjpRule | None = getattr(f, "__vjp_rule__", None)
     if rule is not None and (getattr(f, "__rule_is_traceable__", False) or (is_plain(args) and is_plain(kwargs))):
         return rule(*args, **kwargs)
@@ -89,7 +94,7 @@ def linearise(
 
 
 def is_plain(arguments: Any) -> bool:
-    """Whether all leaves are plain arrays and numbers, none of them standing in for one in a transformation."""
+    """Whether no leaf is traced by a differentiation, so that hand-derived rules may work on all of them."""
     cls = arguments.__class__
     if cls is np.ndarray or arguments is None:
         return True
@@ -97,8 +102,7 @@ def is_plain(arguments: Any) -> bool:
         return all([is_plain(argument) for argument in arguments])
     if hasattr(cls, "__purenet_fields__"):
         return all([is_plain(read(arguments)) for read, _ in cls.__purenet_fields__.child_slots])
-    classes = {leaf.__class__ for leaf in tree.leaves(arguments)}
-    return not any([hasattr(cls, "__purenet_apply__") for cls in classes])
+    return Traced not in {leaf.__class__ for leaf in tree.leaves(arguments)}
 
 
 def trace(
@@ -182,6 +186,8 @@ def finish(cotangent: Any, like: Any) -> Any:
     """A cotangent or tangent as a leaf of a tree: zeros for None; an array is contiguous and read-only."""
     if cotangent is None:
         return zeros(like)
+    if cotangent.__class__ is PortableArray and mode_of(like) is None:
+        cotangent = leave(cotangent)  # of a function in portable arithmetic that saw this leaf from inside
     if isinstance(cotangent, np.ndarray):
         return frozen(np.ascontiguousarray(cotangent)) if cotangent.shape else cotangent[()]
     return cotangent

@@ -12,7 +12,7 @@ from purenet import tree
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import frozen, own
 from purenet.transforms.linearise import check_differentiable, check_form, described, force, linearise, unwrap
-from purenet.transforms.tracer import Traced, innermost, plain, zeros
+from purenet.transforms.tracer import innermost, plain, zeros
 
 
 def vjp(
@@ -183,9 +183,10 @@ def one(value: Any) -> Any:
 
 
 def _as_seed(cotangent: Any, value: Any) -> Any:
-    if isinstance(cotangent, Traced):
+    if hasattr(cotangent, "__purenet_apply__"):
         return cotangent
-    return own(np.asarray(cotangent, dtype=np.asarray(plain(value)).dtype))[()]
+    value = plain(value)
+    return own(np.asarray(cotangent, dtype=getattr(value, "dtype", np.float64)))[()]
 
 
 def complete(cotangent: Any, primal: Any) -> Any:

@@ -325,8 +325,12 @@ def transpose(pull: LinearMap, outs: Sequence[Any]) -> Callable[[Sequence[Any]],
 
 def zeros(leaf: Any) -> Any:
     """Zeros like a leaf, read-only, whatever transformations the leaf is in."""
-    array = np.asarray(plain(leaf))
-    return frozen(np.zeros(array.shape, array.dtype if array.dtype.kind in "fiub" else np.float64))[()]
+    array = plain(leaf)
+    dtype = getattr(array, "dtype", None)
+    if dtype is None:
+        array = np.asarray(array)
+        dtype = array.dtype
+    return frozen(np.zeros(array.shape, dtype if dtype.kind in "fiub" else np.float64))[()]
 
 
 def _add_tangents(a: Any, b: Any) -> Any:

@@ -126,7 +126,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     ndim = x.ndim
     if axis is None and (ord is None or (ord in ("f", "fro") and ndim == 2) or (ord == 2 and ndim == 1)):
         flat = np.ravel(x)
-        norm = root(np.dot(flat, flat))
+        norm = root(np.sum(flat * flat))
         return np.reshape(norm, (1,) * ndim) if keepdims else norm
     axes = reduced_axes(ndim, axis)
     if len(axes) == 1:

@@ -1,0 +1,410 @@
+"""Values on which every operation follows the numeric contract.
+
+A `PortableArray` stands for an array inside a function that `portable` runs. NumPy hands every call on it over; it is
+carried out on the plain arrays by the table of `arithmetic.contract`, or by an equal expression in functions of that
+table, or refused. `enter` and `leave` are the way in and out.
+
+Under differentiation the portable value is what a traced value holds, never the other way round: a trace carries its
+calls out on portable values, and the formulas of its rules compute with them. So `enter` and `leave` are functions with
+derivatives: the cotangent of what enters leaves, and the other way round.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+
+from purenet.arithmetic.contract import CONTRACT, PRODUCTS
+from purenet.arithmetic.modes import Portable
+from purenet.errors import ContractError
+from purenet.transforms.array_interface import ArrayMethods, name_of
+from purenet.transforms.rule import Composite, Linear, constant
+from purenet.transforms.rules import RULES
+from purenet.transforms.rules.elementwise import cast, choose_between, limit, root
+from purenet.transforms.rules.interpolation import convolve_vectors
+from purenet.transforms.rules.picking import getitem, scatter
+from purenet.transforms.rules.products import chain_product, contract
+from purenet.transforms.rules.reductions import recurrence
+from purenet.transforms.rules.shape import join_arrays, pad_with_zeros, place_diagonal
+from purenet.transforms.tracer import Traced, apply as apply_traced
+
+_NUMPY_1 = np.__version__.startswith("1.")
+_NUMBERS = (int, float)
+_FLOAT64 = np.dtype(np.float64)
+
+
+class PortableArray(ArrayMethods):
+    """An array, a NumPy scalar or a Python float on which every operation follows the numeric contract.
+
+    Attributes:
+        value: what it stands for.
+        mode: the arithmetic.
+    """
+
+    __slots__ = ("mode", "value")
+
+    def __init__(self, value: Any, mode: Portable) -> None:
+        self.value = value
+        self.mode = mode
+
+    def __repr__(self) -> str:
+        return f"PortableArray({self.value!r})"
+
+    # Attributes that a Python float has, too.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return getattr(self.value, "shape", ())
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return getattr(self.value, "size", 1)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the elements."""
+        return getattr(self.value, "dtype", _FLOAT64)
+
+    # What NumPy and purenet's own functions ask of an object that takes their calls over.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        if any([a.__class__ is Traced for a in args]):
+            return NotImplemented
+        out = kwargs.pop("out", None)
+        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, self.mode)
+        return result if out is None or out[0] is None else _written(out, result, ufunc)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if Traced in types:
+            return NotImplemented
+        return call(function, args, kwargs, self.mode)
+
+    @staticmethod
+    def __purenet_apply__(function: Any, args: Any, kwargs: Any) -> Any:
+        found = None
+        for arg in args:
+            if arg.__class__ is Traced:
+                return apply_traced(function, args, kwargs)
+            if found is None and arg.__class__ is PortableArray:
+                found = arg
+        assert found is not None
+        return call(function, args, kwargs, found.mode)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ContractError(
+            "turning a value of portable arithmetic into a plain array (np.asarray, an index into a plain array, "
+            "assignment to one) would take it out of the numeric contract; make arrays of values with np.stack, and "
+            "pass a plain array that is to be indexed in as an argument of the function"
+        )
+
+    # Conversions that lose nothing.
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __index__(self) -> int:
+        return operator.index(self.value)
+
+    def item(self, *args: Any) -> Any:
+        """An element as a Python number."""
+        return self.value.item(*args)
+
+    def tolist(self) -> Any:
+        """The elements as Python numbers in nested lists."""
+        return self.value.tolist()
+
+    # Data movement, past NumPy's dispatch.
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        return PortableArray(self.value.T, self.mode)
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        """The elements in another shape."""
+        return PortableArray(self.value.reshape(*shape, order=order), self.mode)
+
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
+        """The elements converted to a dtype."""
+        return PortableArray(self.value.astype(dtype, *args, **options), self.mode)
+
+    def copy(self, order: Any = "C") -> Any:
+        """A copy."""
+        return PortableArray(self.value.copy(order), self.mode)
+
+    def __getitem__(self, index: Any) -> Any:
+        return PortableArray(self.value[plain_of(index)], self.mode)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if value.__class__ is Traced:
+            value.__array__()
+        self.value[plain_of(index)] = plain_of(value)
+
+
+def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> Any:
+    """Carry out a call that has a portable value among its arguments.
+
+    Raises:
+        ContractError: if the function is outside the numeric contract.
+    """
+    carry_out = CONTRACT.get(function)
+    if carry_out is not None:
+        given = [a.value if a.__class__ is PortableArray else plain_of(a) for a in args]
+        if _NUMPY_1 and isinstance(function, np.ufunc):
+            given = _promoted(given)
+        if kwargs:
+            kwargs = {name: plain_of(value) for name, value in kwargs.items()}
+        result = carry_out(*given, **kwargs)
+        return PortableArray(result, mode) if result.__class__ is np.ndarray else wrapped(result, mode)
+    product = PRODUCTS.get(function)
+    if product is not None:
+        kwargs = {name: plain_of(value) for name, value in kwargs.items()}
+        return wrapped(product(*plain_of(args), slices=mode.slices, **kwargs), mode)
+    if function is constant:
+        return args[0]
+    if function in _ON_PLAIN:
+        return wrapped(function.__wrapped__(*map(plain_of, args)), mode)
+    if function is scatter:
+        return PortableArray(_scattered(*map(plain_of, args)), mode)
+    if function in _IN_FUNCTIONS:
+        return function.__wrapped__(*args, **kwargs)
+    rule = RULES.get(function)
+    try:
+        if type(rule) is Composite:
+            return rule.definition(*args, **kwargs)
+    except ContractError:
+        pass
+    raise ContractError(
+        f"{name_of(function)} is outside the numeric contract {mode.version}, so its bits could differ on another "
+        "machine; write it in operations of the contract (docs/numeric-contract.md), or compute it outside of "
+        "pn.portable and pass the result in"
+    )
+
+
+_ON_PLAIN = frozenset({cast, getitem, join_arrays, pad_with_zeros, place_diagonal, recurrence, root})
+"""Functions of the rules that move data, or whose every operation IEEE 754 fixes."""
+
+_IN_FUNCTIONS = frozenset({chain_product, choose_between, contract, convolve_vectors, limit})
+"""Functions of the rules that are one call of NumPy, which is in the table."""
+
+
+def _scattered(shape: Any, dtype: Any, indices: list[Any], *values: Any) -> Any:
+    """`scatter`, which adds in the order in which indices lie in memory: here in C order."""
+    ordered = [tuple([_c_ordered(part) for part in i]) if isinstance(i, tuple) else _c_ordered(i) for i in indices]
+    return scatter(shape, dtype, ordered, *map(_c_ordered, values))
+
+
+def _c_ordered(value: Any) -> Any:
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) and value.ndim else value
+
+
+def plain_of(value: Any) -> Any:
+    """A value, or the values in a tuple, list or slice, as plain arrays and numbers."""
+    cls = value.__class__
+    if cls is PortableArray:
+        return value.value
+    if cls is tuple or cls is list:
+        return cls([plain_of(item) for item in value])
+    if cls is slice:
+        return slice(plain_of(value.start), plain_of(value.stop), plain_of(value.step))
+    return value
+
+
+def wrapped(result: Any, mode: Portable) -> Any:
+    """The result of a call: arrays and NumPy scalars, also in tuples and lists, as portable values."""
+    if isinstance(result, np.ndarray | np.generic):
+        return PortableArray(result, mode)
+    if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray | np.generic) for item in result):
+        items = [wrapped(item, mode) for item in result]
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
+    return result
+
+
+def enter(value: Any, mode: Portable) -> Any:
+    """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
+    cls = value.__class__
+    if cls is np.ndarray:
+        if value.flags.writeable:
+            value = value.view()
+            value.flags.writeable = False
+        return PortableArray(value, mode)
+    if cls is Traced:
+        return value.owner.carry_out(enter, _ENTER, (value, mode), {})
+    if cls is PortableArray:
+        return PortableArray(value.value, mode)
+    if isinstance(value, np.ndarray):  # memory-mapped
+        return enter(value.view(np.ndarray), mode)
+    return PortableArray(value, mode) if isinstance(value, np.generic | float) else value
+
+
+def leave(value: Any, outside: Portable | None = None) -> Any:
+    """A leaf as a plain value, or one of the arithmetic outside; every NaN gets the bits of `np.nan`."""
+    if value.__class__ is Traced:
+        return value if mode_of(value) is None else value.owner.carry_out(leave, _LEAVE, (value, outside), {})
+    if value.__class__ is not PortableArray:
+        return value
+    if outside is not None:
+        return PortableArray(value.value, outside)
+    return canonical(value.value)
+
+
+def canonical(value: Any) -> Any:
+    """An array or number in which every NaN has the bits of `np.nan`: itself, if it has none."""
+    if not isinstance(value, np.ndarray | np.floating) or value.dtype.kind != "f":
+        return value
+    undefined = np.isnan(value)
+    if not undefined.any():
+        return value
+    return np.where(undefined, value.dtype.type(np.nan), value)[()]
+
+
+_ENTER = Linear(lambda out, value, mode: lambda g: leave(g))
+_LEAVE = Linear(lambda out, value, outside: partial(enter, mode=mode_of(value)))
+
+
+def mode_of(value: Any) -> Any:
+    """The arithmetic of a value, within whatever traces; None if it is not portable."""
+    while value.__class__ is Traced:
+        value = value.value
+    return value.mode if value.__class__ is PortableArray else None
+
+
+def _written(out: Any, result: Any, ufunc: Any) -> Any:
+    """The result of a call with `out=`, written there."""
+    [target] = out
+    if target.__class__ is not PortableArray:
+        raise ContractError(f"np.{ufunc.__name__} with a plain array as out= would lose track of the numeric contract")
+    target.value[...] = plain_of(result)
+    return target
+
+
+def _promoted(args: list[Any]) -> list[Any]:
+    """The operands of a ufunc as NumPy 2 promotes them: NumPy 1 looks at the values of those without dimensions."""
+    if all([getattr(a, "shape", ()) for a in args]):
+        return args
+    strong = [a.dtype for a in args if hasattr(a, "dtype")]
+    if not strong:
+        return args
+    dtype = np.result_type(*strong)
+    if dtype.kind in "iub" and any(a.__class__ is float for a in args):
+        dtype = np.dtype(np.float64)
+    return [a if a.__class__ is bool else np.asarray(a).astype(dtype)[()] for a in args]
+
+
+# Operators.
+
+_PLAIN = (int, float, np.generic)
+_EXACT = frozenset({np.add, np.subtract, np.multiply, np.divide})
+_matmul = PRODUCTS[np.matmul]
+
+
+def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """An operator and its reflection. `+ - * /` are fixed by IEEE 754 and are carried out as they are."""
+    is_exact = ufunc in _EXACT and not _NUMPY_1
+
+    def forwards(self: PortableArray, other: Any) -> Any:
+        cls = other.__class__
+        if cls is PortableArray:
+            other = other.value
+        elif cls is Traced:
+            return NotImplemented
+        elif cls is not np.ndarray and not isinstance(other, _PLAIN):
+            return ufunc(self, other) if isinstance(other, list | tuple) else NotImplemented
+        if is_exact:
+            return PortableArray(symbol(self.value, other), self.mode)
+        if ufunc is np.matmul:
+            return PortableArray(_matmul(self.value, other, slices=self.mode.slices), self.mode)
+        return _number_like(call(ufunc, (self.value, other), {}, self.mode), self.value, other)
+
+    def backwards(self: PortableArray, other: Any) -> Any:
+        if other.__class__ is not np.ndarray and not isinstance(other, _PLAIN):
+            return ufunc(other, self) if isinstance(other, list | tuple) else NotImplemented
+        if is_exact:
+            return PortableArray(symbol(other, self.value), self.mode)
+        return _number_like(call(ufunc, (other, self.value), {}, self.mode), other, self.value)
+
+    return forwards, backwards
+
+
+def _number_like(result: Any, a: Any, b: Any) -> Any:
+    """A result of Python numbers alone stays one, so that it does not widen a float32 later."""
+    if a.__class__ in _NUMBERS and b.__class__ in _NUMBERS and result.value.dtype.kind == "f":
+        return PortableArray(float(result.value), result.mode)
+    return result
+
+
+def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[PortableArray, Any], Any]:
+    """An in-place operator: into the array where it is exact, else the new value is written there."""
+    evaluate = getattr(operator, f"i{symbol.__name__.rstrip('_')}")
+    is_exact = ufunc in _EXACT
+
+    def assign(self: PortableArray, other: Any) -> Any:
+        if other.__class__ is Traced:
+            return NotImplemented
+        if is_exact and isinstance(self.value, np.ndarray):
+            self.value = evaluate(self.value, plain_of(other))
+            return self
+        result = symbol(self, other)
+        if isinstance(self.value, np.ndarray):
+            self.value[...] = result.value
+            return self
+        return result
+
+    return assign
+
+
+def _comparison(symbol: Callable[[Any, Any], Any]) -> Callable[[PortableArray, Any], Any]:
+    def compare(self: PortableArray, other: Any) -> Any:
+        return NotImplemented if other.__class__ is Traced else wrapped(symbol(self.value, plain_of(other)), self.mode)
+
+    return compare
+
+
+def _unary(symbol: Callable[[Any], Any]) -> Callable[[PortableArray], Any]:
+    return lambda self: PortableArray(symbol(self.value), self.mode)
+
+
+def _install_operators() -> None:
+    for name, ufunc in (
+        ("add", np.add),
+        ("sub", np.subtract),
+        ("mul", np.multiply),
+        ("truediv", np.divide),
+        ("floordiv", np.floor_divide),
+        ("mod", np.remainder),
+        ("pow", np.power),
+        ("matmul", np.matmul),
+        ("and_", np.bitwise_and),
+        ("or_", np.bitwise_or),
+        ("xor", np.bitwise_xor),
+    ):
+        symbol = getattr(operator, name)
+        name = name.rstrip("_")
+        forwards, backwards = _binary(symbol, ufunc)
+        setattr(PortableArray, f"__{name}__", forwards)
+        setattr(PortableArray, f"__r{name}__", backwards)
+        setattr(PortableArray, f"__i{name}__", _in_place(symbol, ufunc))
+    for name in ("neg", "pos", "abs", "invert"):
+        setattr(PortableArray, f"__{name}__", _unary(getattr(operator, name)))
+    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(PortableArray, f"__{name}__", _comparison(getattr(operator, name)))
+
+
+_install_operators()
