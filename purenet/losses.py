@@ -33,7 +33,7 @@ def _check_floating(prediction: Any, name: str) -> None:
 
 def _check_regression(prediction: Any, target: Any, name: str) -> None:
     _check_floating(prediction, name)
-    if prediction.shape != np.shape(target):
+    if prediction.shape != (target.shape if target.__class__ is np.ndarray else np.shape(target)):
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
             "reshape one of them, for they would be broadcast against each other",
@@ -70,12 +70,21 @@ def _sum(values: Any, weights: Any, name: str) -> Any:
     return _total(values) if weights is None else np.sum(values * _weights_along(weights, values, name))
 
 
-def _squared(residual: Any) -> Any:
-    return residual * residual
-
-
 def _total(values: Any) -> Any:
     return np.add.reduce(values, axis=None)
+
+
+def _mean_of_squares(residual: Any, weights: Any, name: str) -> Any:
+    if weights is None and residual.__class__ is np.ndarray and residual.dtype.itemsize >= 4:
+        return _sum_of_squares(residual, None, name) / residual.dtype.type(residual.size)
+    return _mean(residual * residual, weights, name)
+
+
+def _sum_of_squares(residual: Any, weights: Any, name: str) -> Any:
+    if weights is None and residual.__class__ is np.ndarray:
+        flat = residual.reshape(-1)
+        return np.dot(flat, flat)  # quicker than a sum of products
+    return _sum(residual * residual, weights, name)
 
 
 def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, Any]]) -> Callable[[Loss], Loss]:
@@ -106,6 +115,33 @@ def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, A
     return attach
 
 
+def _squared(reduce: Callable[..., Any], reduce_squares: Callable[..., Any]) -> Callable[[Loss], Loss]:
+    """Give the mean or the sum of squares its pullback: as `_elementwise` does, with the residual computed once."""
+
+    def attach(loss: Loss) -> Loss:
+        name = loss.__name__
+
+        def rule(prediction: Any, target: Any, weights: Any = None) -> tuple[Any, Pullback]:
+            residual = _residual(prediction, target, name)
+
+            def pullback(g: Any) -> tuple[Any, ...]:
+                share = _share(reduce, prediction, residual, weights, name)
+                d_prediction = _in_dtype_of(prediction, residual * (share * (2.0 * g)))
+                return d_prediction, *_others(loss, prediction, target, weights, {}, g)
+
+            return reduce_squares(residual, weights, name), pullback
+
+        loss.__reduction__ = "mean" if reduce is _mean else "sum"  # type: ignore[attr-defined]
+        return with_rule(rule)(loss)
+
+    return attach
+
+
+def _residual(prediction: Any, target: Any, name: str) -> Any:
+    _check_regression(prediction, target, name)
+    return prediction - target
+
+
 def _in_dtype_of(prediction: Any, cotangent: Any) -> Any:
     return cotangent if cotangent.dtype == prediction.dtype else cotangent.astype(prediction.dtype)
 
@@ -121,9 +157,10 @@ def _share(reduce: Callable[..., Any], prediction: Any, slopes: Any, weights: An
 
 def _others(loss: Loss, prediction: Any, target: Any, weights: Any, options: dict[str, Any], g: Any) -> tuple[Any, ...]:
     """The cotangents of target and weights, by tracing when somebody wants them."""
-    args = (prediction, target) if weights is None else (prediction, target, weights)
-
-    return tuple([Deferred(partial(_traced, loss, args, options, g, position)) for position in range(1, len(args))])
+    if weights is None:
+        return (Deferred(lambda: _traced(loss, (prediction, target), options, g, 1)),)
+    args = (prediction, target, weights)
+    return tuple([Deferred(partial(_traced, loss, args, options, g, position)) for position in (1, 2)])
 
 
 def _traced(loss: Loss, args: tuple[Any, ...], options: dict[str, Any], g: Any, position: int) -> Any:
@@ -131,7 +168,7 @@ def _traced(loss: Loss, args: tuple[Any, ...], options: dict[str, Any], g: Any, 
     return force(trace(loss, args, options, wanted)[1](g)[position])
 
 
-@_elementwise(_mean, lambda prediction, target: (2.0, prediction - target))
+@_squared(_mean, _mean_of_squares)
 def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
     """The mean over all elements of `(prediction - target)**2`.
 
@@ -147,11 +184,11 @@ def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any
         >>> mean_squared_error(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]))
         np.float64(2.0)
     """
-    _check_regression(prediction, target, "mean_squared_error")
-    return _mean(_squared(prediction - target), weights, "mean_squared_error")
+    name = "mean_squared_error"
+    return _mean_of_squares(_residual(prediction, target, name), weights, name)
 
 
-@_elementwise(_sum, lambda prediction, target: (2.0, prediction - target))
+@_squared(_sum, _sum_of_squares)
 def sum_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
     """The sum over all elements of `(prediction - target)**2`.
 
@@ -167,8 +204,8 @@ def sum_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
         >>> sum_squared_error(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]))
         np.float64(4.0)
     """
-    _check_regression(prediction, target, "sum_squared_error")
-    return _sum(_squared(prediction - target), weights, "sum_squared_error")
+    name = "sum_squared_error"
+    return _sum_of_squares(_residual(prediction, target, name), weights, name)
 
 
 @_elementwise(_mean, lambda prediction, target: (1.0, np.sign(prediction - target)))

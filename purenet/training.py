@@ -19,14 +19,14 @@ from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError, NonFiniteError, ShapeError, TreeError
 from purenet.layers.basic import Dropout
-from purenet.layers.dispatch import forward, zero_leaves
+from purenet.layers.dispatch import ForeignPull, forward, zero_leaves
 from purenet.optimizers.leafwise import Updates
-from purenet.optimizers.part import act, portable_parts
+from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
 from purenet.records import assemble, frozen, own, static, struct
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability import entered
-from purenet.transforms.portable_array import canonical, enter, leave
+from purenet.transforms.portable_array import canonical, enter, leave, plain_of
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.walk import branches
@@ -70,7 +70,7 @@ class Objective:
         return self.loss(forward(net, x, key=key), *targets)
 
     def __vjp_rule__(self, net: Any, batch: Any, key: Key | None = None) -> tuple[Any, Pullback]:
-        value, pull = self.linearise(net, batch, key)
+        value, pull, _ = self.linearise(net, batch, key)
 
         def pullback(g: Any) -> tuple[Any, ...]:
             d_batch = Deferred(lambda: trace(self, (net, batch, key), {}, (False, True, False))[1](g)[1])
@@ -80,17 +80,21 @@ class Objective:
 
     def linearise(
         self, net: Any, batch: Any, key: Key | None = None, is_plain: bool = False
-    ) -> tuple[Any, Callable[[Any], Sequence[Any]]]:
-        """The loss, and the map from its cotangent to those of the leaves of `net`; `is_plain` as for `forward`."""
+    ) -> tuple[Any, Callable[[Any], Sequence[Any]], bool]:
+        """The loss, the map from its cotangent to those of the leaves of `net`, and whether that is linear for sure.
+
+        `is_plain` is as for `forward`.
+        """
         x, *targets = _parts(batch)
         prediction, pull_net = forward.linearise(net, x, key, is_plain)
         value, pull_loss = linearise(self.loss, (prediction, *targets), {}, (True, False, False)[: len(batch)])
+        is_linear = pull_net.__class__ is not ForeignPull and hasattr(self.loss, "__rule_is_linear__")
 
         def pull(g: Any) -> Sequence[Any]:
             d_prediction = force(pull_loss(g)[0])
             return zero_leaves(net) if d_prediction is None else pull_net(d_prediction, False)[0]
 
-        return value, pull
+        return value, pull, is_linear
 
 
 def objective(loss: Callable[..., Any]) -> Objective:
@@ -129,24 +133,25 @@ class Step:
 
     def __call__(self, state: State, batch: Any) -> State:
         """The state after one more step."""
-        net, key = state.net, state.key
-        drawn = fold_in(key, state.step) if self.key_by and key is not None else None
+        net, key, step = state.net, state.key, state.step
+        drawn = fold_in(key, step) if self.key_by and key is not None else None
         parameters = tree.leaves(net)
-        loss, gradient = _loss_and_gradient(self, net, parameters, batch, drawn)
+        loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
+        loss = own(loss)
         if not isfinite(plain(loss)):
             raise NonFiniteError(
-                f"the loss is {loss} at step {state.step}; lower the learning rate, clip the gradients with "
+                f"the loss is {loss} at step {step}; lower the learning rate, clip the gradients with "
                 "pn.clip_by_global_norm, or look at the data of this batch",
                 path="loss",
             )
-        updates, optimizer = act(self.optimizer, gradient, state.optimizer, net, state.step)
+        updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
         moved = _moved(net, parameters, updates)
         if self.arithmetic is not None and not all(map(_is_finite, moved)):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
         return assemble(
             State,
             {
-                "step": state.step + 1,
+                "step": step + 1,
                 "net": tree.with_leaves(net, moved),
                 "optimizer": optimizer,
                 "key": key,
@@ -223,44 +228,67 @@ def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
     return State(0, net, optimizer.init(net), key, float("nan"))
 
 
-def _loss_and_gradient(
+def _linearised(
     step: Step, net: Any, parameters: Sequence[Any], batch: Any, key: Key | None
-) -> tuple[Any, Updates]:
-    """The loss, and its gradient as leaves. What a pullback returns is new, unless it is read-only."""
-    given, is_plain = net, all([parameter.__class__ is np.ndarray for parameter in parameters])
-    if step.arithmetic is not None:
-        net = tree.with_leaves(net, [enter(parameter, step.arithmetic) for parameter in parameters])
-        batch = entered(batch, step.arithmetic)
-    if isinstance(step.objective, Objective):
-        loss, pull = step.objective.linearise(net, batch, key, is_plain)
-        leaves = pull(one(loss))
-    else:
-        args = (net, batch, key) if key is not None and step.key_by == "position" else (net, batch)
-        kwargs = {"key": key} if key is not None and step.key_by == "name" else {}
-        loss, pullback = linearise(step.objective, args, kwargs, (True, False, False)[: len(args)])
-        leaves = tree.leaves(complete(force(pullback(one(loss))[0]), net))
-    if step.arithmetic is not None:
-        loss, leaves = leave(loss), [np.asarray(leaf.value, order="C") for leaf in leaves]
+) -> tuple[Any, Callable[[Any], Sequence[Any]], bool]:
+    """The loss; the map from its cotangent to those of the leaves of `net`; and whether that is linear for sure.
+
+    What the map returns is new, unless it is read-only.
+    """
+    is_plain, mode = all([parameter.__class__ is np.ndarray for parameter in parameters]), step.arithmetic
+    if mode is None:
+        return _of_objective(step, net, is_plain, batch, key)
+    held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
+    loss, pull, _ = _of_objective(step, held, is_plain, entered(batch, mode), key)
+    return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False
+
+
+def _of_objective(
+    step: Step, net: Any, is_plain: bool, batch: Any, key: Key | None
+) -> tuple[Any, Callable[[Any], Sequence[Any]], bool]:
+    objective = step.objective
+    if objective.__class__ is Objective:
+        return objective.linearise(net, batch, key, is_plain)
+    args = (net, batch, key) if key is not None and step.key_by == "position" else (net, batch)
+    kwargs = {"key": key} if key is not None and step.key_by == "name" else {}
+    loss, pullback = linearise(objective, args, kwargs, (True, False, False)[: len(args)])
+    return loss, lambda g: tree.leaves(complete(force(pullback(g)[0]), net)), False
+
+
+def _updates(
+    optimizer: Any, state: State, loss: Any, pull: Callable[[Any], Sequence[Any]], is_linear: bool
+) -> tuple[Updates, Any]:
+    """What an optimizer makes of a gradient, and its state.
+
+    A factor that comes first multiplies the cotangent of the loss, a number, instead of every element of the gradient.
+    """
+    cotangent = one(loss)
+    # in half precision the cotangents on the way could underflow
+    factor = leading_factor(optimizer, state.step) if is_linear and cotangent.itemsize > 2 else None
+    leaves = pull(cotangent if factor is None else type(cotangent)(factor))
     owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
-    return own(loss), Updates(leaves, partial(tree.with_leaves, given), owned)
+    updates = Updates(leaves, partial(tree.with_leaves, state.net), owned)
+    continued = act if factor is None else act_after_factor
+    return continued(optimizer, updates, state.optimizer, state.net, state.step)
 
 
 def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
     """The parameters plus the updates."""
     if len(parameters) != len(updates.leaves):
         tree.check_same_structure(net, updates.tree())
-    pairs = zip(parameters, updates.leaves, strict=True)
-    return [_sum(parameter, update, updates.owned) for parameter, update in pairs]
-
-
-def _sum(parameter: Any, update: Any, owned: bool) -> Any:
-    if update.shape != parameter.shape:
-        raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
-    if owned and update.dtype == parameter.dtype:
-        frozen(update.base)  # a vector that the leaf was packed into
-        return frozen(np.add(parameter, update, out=update))
-    new = parameter + update
-    return frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype))
+    moved, owned = [], updates.owned
+    for parameter, update in zip(parameters, updates.leaves, strict=True):
+        if update.shape != parameter.shape:
+            raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
+        if owned and update.dtype == parameter.dtype:
+            new = np.add(parameter, update, out=update)
+            if new.base is not None:  # a vector that the leaf was packed into
+                frozen(new.base)
+        else:
+            new = parameter + update
+            new = new if new.dtype == parameter.dtype else new.astype(parameter.dtype)
+        moved.append(frozen(new))
+    return moved
 
 
 def _is_finite(leaf: Any) -> bool:

@@ -38,9 +38,16 @@ def collect(tree: Any, add: Callable[[Any], None]) -> None:
     cls = type(tree)
     if cls is np.ndarray:
         add(tree)
+    elif cls is tuple:
+        for item in tree:
+            collect(item, add)
     elif hasattr(cls, "__purenet_fields__"):
         for read, _ in cls.__purenet_fields__.child_slots:
-            collect(read(tree), add)
+            child = read(tree)
+            if child.__class__ is np.ndarray:  # spares most calls
+                add(child)
+            else:
+                collect(child, add)
     elif tree is None:
         return
     elif isinstance(tree, tuple | list):
@@ -66,7 +73,8 @@ def fill(tree: Any, take: Callable[[], Any]) -> Any:
             return tree
         new = cls.__new__(cls)
         for read, write in fields.child_slots:
-            write(new, fill(read(tree), take))
+            child = read(tree)
+            write(new, take() if child.__class__ is np.ndarray else fill(child, take))
         for read, write in fields.static_slots:
             write(new, read(tree))
         return new

@@ -172,7 +172,17 @@ def _silu_derivative(layer: Silu, x: Any, y: Any) -> Any:
     return s * (1 + x * (1 - s))
 
 
-_register(Relu, lambda layer, x: native.relu(x), lambda layer, x, y: y > 0)
+@forward.register
+def _(layer: Relu, x: Any) -> Any:
+    return native.relu(x)
+
+
+@forward.register_own_rule
+def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
+    y = np.maximum(x, 0)
+    return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
+
+
 _register(
     LeakyRelu,
     lambda layer, x: np.where(x > 0, x, layer.slope * x),

@@ -74,7 +74,7 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     weight, bias = layer.weight, layer.bias
     if not _fits(x, weight):
         raise _misfit(x, weight)
-    y = x @ weight
+    y = _product(x, weight)
     if bias is not None:
         y += bias
 
@@ -82,12 +82,28 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
         rows, g_rows = x, g
         if x.ndim != 2:
             rows, g_rows = x.reshape(-1, weight.shape[0]), np.reshape(g, (-1, weight.shape[1]))
-        leaves = [_as_dtype(rows.T @ g_rows, weight.dtype)]
+        leaves = [_product(rows.T, g_rows)]
         if bias is not None:
-            leaves.append(_as_dtype(np.add.reduce(g_rows, axis=0), weight.dtype))
-        return leaves, g @ weight.T if wants_x else None
+            leaves.append(_sum_of_rows(g_rows))
+        if leaves[0].dtype != weight.dtype:
+            leaves = [leaf.astype(weight.dtype) for leaf in leaves]
+        return leaves, _product(g, weight.T) if wants_x else None
 
     return y, pull
+
+
+def _product(x: Any, matrix: Any) -> Any:
+    """`x @ matrix`; where both have two axes, `np.dot` is the same and quicker to call."""
+    return np.dot(x, matrix) if x.ndim == 2 and x.__class__ is np.ndarray else x @ matrix
+
+
+def _sum_of_rows(matrix: Any) -> Any:
+    """The sum over the first axis; as a product with ones it takes a third of the time."""
+    if matrix.__class__ is not np.ndarray:
+        return np.add.reduce(matrix, axis=0)
+    ones = np.empty(matrix.shape[0], matrix.dtype)
+    ones.fill(1)
+    return ones.dot(matrix)
 
 
 def check_floating(array: Any, path: str) -> None:
@@ -108,10 +124,6 @@ def _misfit(x: Any, parameter: Any) -> Exception:
         problem = f"expected an input with {parameter.shape[0]} features on its last axis, got shape {x.shape}"
         return ShapeError(problem)
     return DtypeError(f"expected a floating-point input, got {x.dtype}; convert it with .astype({parameter.dtype})")
-
-
-def _as_dtype(array: Any, dtype: np.dtype[Any]) -> Any:
-    return array if array.dtype == dtype else array.astype(dtype)
 
 
 @struct

@@ -11,7 +11,7 @@ import attrs
 from purenet.errors import DtypeError, ShapeError, TreeError
 from purenet.layers.activations import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh
 from purenet.layers.basic import Dense, Dropout
-from purenet.layers.dispatch import LayerPull, forward, zero_leaves
+from purenet.layers.dispatch import LayerPull, composed, forward, zero_leaves
 from purenet.random import fold_in
 from purenet.records import is_struct, struct
 
@@ -114,10 +114,10 @@ def _(net: Sequential, x: Any, *, key: Any = None) -> Any:
 
 @partial(forward.register_own_rule, is_composed=True)
 def _(net: Sequential, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
-    pulls, i = [], 0
+    pulls, i, linearised = [], 0, forward.linearise
     try:
         for i, layer in enumerate(net.layers):
-            x, pull = forward.linearise(layer, x, None if key is None else _child_key(layer, key, i), plain)
+            x, pull = linearised(layer, x, None if key is None else _child_key(layer, key, i), plain)
             pulls.append(pull)
     except TreeError as error:
         raise error.within(f"layers[{i}]") from None
@@ -129,7 +129,7 @@ def _(net: Sequential, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
             leaves[:0] = of_layer
         return leaves, g
 
-    return x, pull_all
+    return x, composed(pull_all, pulls)
 
 
 def check_residual(x: Any, y: Any) -> None:
@@ -160,4 +160,4 @@ def _(residual: Residual, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull
         leaves, d_x = pull(g, wants_x)
         return leaves, g if d_x is None else g + d_x
 
-    return x + y, pull_around
+    return x + y, composed(pull_around, (pull,))

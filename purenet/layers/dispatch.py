@@ -31,6 +31,23 @@ The arrays are new, or read-only: whoever is given one that can be written to ma
 LayerRule: TypeAlias = Callable[..., tuple[Any, LayerPull]]
 """`rule(layer, x) -> (value, pull)`, or `rule(layer, x, key)`."""
 
+
+class ForeignPull:
+    """A pull that runs code of a user's, which may be any function of the cotangent: `custom_vjp` allows it.
+
+    All other pulls are linear: to pull back the cotangent times a factor is to pull it back and multiply.
+    """
+
+    __slots__ = ("pull",)
+
+    def __init__(self, pull: LayerPull) -> None:
+        self.pull = pull
+
+    def __call__(self, cotangent: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        """Pull back."""
+        return self.pull(cotangent, wants_x)
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNTRACED = frozenset({np.ndarray, PortableArray})
@@ -161,7 +178,7 @@ class Forward:
             key: for layers that draw random numbers.
             plain: whether it is known that no leaf of the layer stands for one in a transformation.
         """
-        entry = self.entry(type(layer))
+        entry = self._entries.get(layer.__class__) or self.entry(type(layer))
         rule = entry.rule
         if rule is not None:
             if entry.is_composed:
@@ -212,7 +229,12 @@ def _in_leaves(layer: Any, pullback: Pullback) -> LayerPull:
         d_layer, d_x = pullback(cotangent)
         return zero_leaves(layer) if d_layer is None else tree.leaves(d_layer), d_x
 
-    return pull
+    return ForeignPull(pull)
+
+
+def composed(pull: LayerPull, parts: Sequence[LayerPull]) -> LayerPull:
+    """A pull made of other pulls: foreign if one of them is."""
+    return ForeignPull(pull) if ForeignPull in [part.__class__ for part in parts] else pull
 
 
 def zero_leaves(layer: Any) -> list[Any]:

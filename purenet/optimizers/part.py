@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError
-from purenet.optimizers.leafwise import LeafPart, Updates
+from purenet.optimizers.leafwise import Factor, LeafPart, Updates
 from purenet.records import is_struct, own, rebuild, struct
 from purenet.transforms.portability import PortableFunction
 from purenet.walk import branches
@@ -47,13 +47,15 @@ class Chain(LeafPart):
         """The states of the parts."""
         return tuple([part.init(net) for part in self.parts])
 
-    def act(self, updates: Updates, state: tuple[Any, ...], net: Any, step: int) -> tuple[Updates, tuple[Any, ...]]:
-        """The updates after all parts, and their states."""
+    def act(
+        self, updates: Updates, state: tuple[Any, ...], net: Any, step: int, first: int = 0
+    ) -> tuple[Updates, tuple[Any, ...]]:
+        """The updates after all parts from the `first` on, and the states of all."""
         if len(state) != len(self.parts):
             problem = f"expected a state of {len(self.parts)} parts, got {len(state)}; make it with init(net)"
             raise ArgumentError(problem, path="chain.state")
-        states = []
-        for part, before in zip(self.parts, state, strict=True):
+        states = list(state[:first])
+        for part, before in zip(self.parts[first:], state[first:], strict=True):
             updates, after = act(part, updates, before, net, step)
             states.append(after)
         return updates, tuple(states)
@@ -91,6 +93,18 @@ def portable_parts(part: Any, mode: Portable) -> Any:
     if isinstance(part, tuple):
         return tuple([portable_parts(child, mode) for child in part])
     return PortablePart(part, mode) if callable(getattr(part, "update", None)) else part
+
+
+def leading_factor(part: Any, step: int) -> float | None:
+    """The number that an optimizer begins with multiplying by, or None if it begins with anything else."""
+    first = part.parts[0] if part.__class__ is Chain and part.parts else part
+    factor = first.factor_at(step) if isinstance(first, Factor) else None
+    return factor if isinstance(factor, float) else None
+
+
+def act_after_factor(part: Any, updates: Updates, state: Any, net: Any, step: int) -> tuple[Updates, Any]:
+    """`act` without the factor that the part begins with."""
+    return part.act(updates, state, net, step, first=1) if part.__class__ is Chain else (updates, state)
 
 
 def chain(*parts: Part) -> Chain:

@@ -71,6 +71,7 @@ def with_rule(rule: VjpRule) -> Callable[[F], F]:
 
     def attach(function: F) -> F:
         function.__vjp_rule__ = rule  # type: ignore[attr-defined]
+        function.__rule_is_linear__ = True  # type: ignore[attr-defined]
         return function
 
     return attach
@@ -85,12 +86,16 @@ def linearise(
         value_and_pull: tuple[Any, Pullback] = own(f, args, kwargs, wanted)
         return value_and_pull
     rule: VjpRule | None = getattr(f, "__vjp_rule__", None)
-    if rule is not None and (getattr(f, "__rule_is_traceable__", False) or (is_plain(args) and is_plain(kwargs))):
+    if rule is not None and (getattr(f, "__rule_is_traceable__", False) or _are_plain(args, kwargs)):
         return rule(*args, **kwargs)
     chain = _CHAIN_RULES.get(f if f is toolz.pipe else type(f))
     if chain is not None:
         return chain(f, args, kwargs, wanted)
     return trace(f, args, kwargs, wanted)
+
+
+def _are_plain(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    return all([arg.__class__ is np.ndarray or is_plain(arg) for arg in args]) and (not kwargs or is_plain(kwargs))
 
 
 def is_plain(arguments: Any) -> bool:
