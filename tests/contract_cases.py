@@ -136,6 +136,10 @@ def _reductions() -> Iterator[Row]:
     yield "gradient", (X, 0.5), {"axis": 1, "edge_order": 2}
     yield "diff", (X, 2, 0)
     yield "cross", (X[:, :3], Y[:, :3])
+    yield "interp", (X, LINE, real(9, seed=4))
+    yield "interp", (X[0], LINE, real(9, seed=4), 1.0, -1.0)
+    yield "interp", (2.5, X[0], Y[0]), {"period": 3.0}
+    yield "interp", (X[0], [1.0], [2.0])
     yield "linspace", (0.5, 7.25, 11)
     yield "linspace", (X[0], Y[0], 4, False)
 
@@ -243,6 +247,47 @@ def all_cases() -> list[Case]:
 
 
 CASES = all_cases()
+
+
+# Arguments in other layouts.
+
+
+def misaligned(array):
+    """At an address that is no multiple of the element's size."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    moved = memory.view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+def strided(array):
+    """Every other element of a larger array."""
+    wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    wide[..., ::2] = array
+    return wide[..., ::2]
+
+
+LAYOUTS = {
+    "Fortran": np.asfortranarray,
+    "reversed": lambda a: np.flip(np.flip(a).copy()),
+    "strided": strided,
+    "misaligned": misaligned,
+    "byte-swapped": lambda a: a.astype(a.dtype.newbyteorder()),
+}
+
+
+def changed(value, change):
+    """Arguments with every array in another layout, read-only."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        other = change(value)
+        other.flags.writeable = False
+        return other
+    if isinstance(value, tuple | list):
+        return type(value)([changed(item, change) for item in value])
+    return value
+
+
+# Results.
 
 TEXT = (
     "array_repr",

@@ -50,6 +50,12 @@ SCALAR_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "elementary": lambda v: np.sum(np.tanh(v) ** 3 * np.exp(-v) + np.log1p(v * v)),
     "products": lambda v: np.sum(np.reshape(v, (2, 4)) @ np.reshape(v, (4, 2))) + v @ np.sin(v),
     "picking": lambda v: np.sum(np.sort(v)[2:5] * v[[0, 0, 1]]) + np.max(v),
+    "statistics": lambda v: (
+        np.nanstd(v) + np.nanvar(v[1:]) + np.median(v) + np.extract(v > 0, v).sum() + np.unique(v)[0]
+    ),
+    "interpolation": lambda v: (
+        np.interp(0.3, np.linspace(-1, 1, 8), v) + np.sum(np.gradient(v, 0.3, edge_order=2) ** 2)
+    ),
     "composed": compose_left(np.cos, np.cumsum, np.linalg.norm),
     "layers": lambda v: np.mean(pn.forward(pn.Gelu(), np.reshape(v, (2, 4)))),
 }
@@ -269,6 +275,28 @@ def test_a_traced_value_from_outside_keeps_its_derivative() -> None:
 
     np.testing.assert_allclose(pn.grad(f)(w), pn.grad(lambda w: np.sum(np.tanh(x * w)))(w), rtol=1e-13)
     assert type(pn.grad(f)(w)) is np.ndarray
+
+
+def test_complex_numbers_and_conversions_that_processors_differ_in_are_refused() -> None:
+    """A complex or extended number never enters, and NaN does not become an integer."""
+    for f, x in (
+        (np.abs, np.ones(2, complex)),
+        (np.abs, np.ones(2, np.longdouble)),
+        (lambda x: x.astype(complex), np.ones(2)),
+        (lambda x: x * 1j, np.ones(2)),
+        (lambda x: (x / 0).astype(np.int64), np.zeros(2)),
+    ):
+        with pytest.raises((TypeError, ArgumentError)), np.errstate(all="ignore"):
+            pn.portable(f)(x)
+
+
+def test_lists_and_scalars_mix_with_portable_values() -> None:
+    """As with arrays."""
+    x = draw("x", 2, 2)
+    for f in (lambda x: [[1.0, 2.0], [3.0, 4.0]] @ x, lambda x: [1.0, 2.0] * x, lambda x: x - [1.0, 2.0],
+              lambda x: 2 / x, lambda x: x.conj().T, lambda x: np.float64(3) * x, lambda x: np.array([3.0, 1.0]) + x, lambda x: -x % 1.5,
+              lambda x: divmod(x, 0.4)[1], lambda x: round(x, 2), lambda x: abs(x) // 0.3, lambda x: 2**x):  # fmt: skip
+        np.testing.assert_allclose(pn.portable(f, slices=3)(x), f(x), rtol=1e-14)
 
 
 def test_nan_has_one_pattern_of_bits() -> None:

@@ -102,6 +102,26 @@ def running_extremum(ufunc: Any) -> Callable[..., Any]:
     return accumulate
 
 
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """`np.interp`: `slope * (x - xp[j]) + fp[j]`, with the points around `x`, in float64."""
+    x, xp, fp = (np.asarray(a).astype(np.float64) for a in (x, xp, fp))
+    if period is not None:
+        period, left, right = abs(float(period)), None, None
+        x, xp = np.asarray(pointwise.remainder(x, period)), pointwise.remainder(xp, period)
+        order = np.argsort(xp, kind="stable")
+        xp, fp = xp[order], fp[order]
+        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp = np.concatenate([fp[-1:], fp, fp[:1]])
+    left, right = fp[0] if left is None else left, fp[-1] if right is None else right
+    if len(xp) == 1:
+        inside = np.where(np.isnan(x), x, fp[0])
+    else:
+        j = np.clip(np.searchsorted(xp, x, "right") - 1, 0, len(xp) - 2)
+        slope = (fp[j + 1] - fp[j]) / (xp[j + 1] - xp[j])
+        inside = np.where(x == xp[-1], fp[-1], slope * (x - xp[j]) + fp[j])
+    return np.where(x < xp[0], left, np.where(x > xp[-1], right, inside))[()]
+
+
 # The tables.
 
 _EXACT_UFUNCS = (
@@ -113,13 +133,13 @@ _EXACT_UFUNCS = (
 
 _EXACT = (
     # arithmetic, rounding, tests
-    "sqrt square reciprocal negative positive absolute fabs sign rint floor ceil trunc fix modf frexp spacing "
+    "sqrt square reciprocal negative positive absolute fabs sign rint floor ceil trunc fix modf spacing "
     "isnan isinf isfinite isneginf isposinf isclose allclose array_equal array_equiv logical_not invert "
     "bitwise_count nan_to_num conjugate real imag iscomplex isreal iscomplexobj isrealobj diff ediff1d gradient "
     "cross outer kron "
     # another shape
     "reshape ravel expand_dims squeeze transpose matrix_transpose swapaxes moveaxis rollaxis broadcast_to "
-    "broadcast_arrays meshgrid atleast_1d atleast_2d atleast_3d copy astype resize flip fliplr flipud roll rot90 "
+    "broadcast_arrays meshgrid atleast_1d atleast_2d atleast_3d copy resize flip fliplr flipud roll rot90 "
     "tile repeat diagonal diag diagflat tril triu full_like zeros_like ones_like concatenate stack vstack hstack "
     "dstack column_stack append block split array_split vsplit hsplit dsplit unstack insert delete "
     # picking and places
@@ -149,6 +169,8 @@ _DEFINED: dict[str, Callable[..., Any]] = {
     "floor_divide": pointwise.floor_divide,
     "remainder": pointwise.remainder,
     "ldexp": pointwise.ldexp,
+    "frexp": pointwise.frexp,
+    "astype": pointwise.converted,
     "power": pointwise.power,
     "float_power": pointwise.float_power,
     "sum": sums.total,
@@ -169,6 +191,7 @@ _DEFINED: dict[str, Callable[..., Any]] = {
     "unique": unique,
     "pad": pad,
     "linspace": linspace,
+    "interp": interp,
     "empty_like": np.zeros_like,
 }
 
@@ -208,7 +231,7 @@ def _along_first(function: Callable[..., Any]) -> Callable[..., Any]:
 def _table() -> dict[Any, Callable[..., Any]]:
     table = _named(np, _EXACT.split()) | _named(np.linalg, _EXACT_IN_LINALG)
     table |= {getattr(np, name): agreeing(getattr(np, name)) for name in _EXACT_UFUNCS.split() if hasattr(np, name)}
-    table |= {getattr(np, name): function for name, function in _DEFINED.items()}
+    table |= {getattr(np, name): function for name, function in _DEFINED.items() if hasattr(np, name)}
     elementary_ufuncs = {getattr(np, function.__name__): like_ufunc(function) for function in _ELEMENTARY}
     table |= elementary_ufuncs | {np.deg2rad: like_ufunc(pointwise.radians), np.rad2deg: like_ufunc(pointwise.degrees)}
     table |= {(u, "outer"): _outer(u, f) for u, f in table.items() if isinstance(u, np.ufunc) and u.nin == 2}

@@ -27,6 +27,10 @@ every page of every temporary; freeing one large piece makes it raise that thres
 SMALLEST_NORMAL = 2.2250738585072014e-308
 LARGEST = 1.7976931348623157e308
 
+_QUICK = 8192
+"""Up to so many elements all temporaries are below that threshold, and there is one block."""
+
+_FLOAT64 = np.dtype(np.float64)
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 _ONE_BITS = 0x3FF0000000000000
 _MANTISSA = 0x000FFFFFFFFFFFFF
@@ -45,6 +49,10 @@ def elementwise(function: Callable[..., Vector]) -> Callable[..., Any]:
 
     @wraps(function)
     def whole(*arguments: ArrayLike) -> Any:
+        first = arguments[0]
+        if type(first) is np.ndarray and len(arguments) == 1 and first.dtype is _FLOAT64 and 0 < first.size <= _QUICK:
+            with np.errstate(all="ignore"):  # the same, with less to do for a small array
+                return function(np.ascontiguousarray(first).reshape(-1)).reshape(first.shape)[()]
         arrays = [_real(argument) for argument in arguments]
         dtype = _result_dtype(arguments, arrays)
         if len(arrays) > 1:

@@ -159,7 +159,7 @@ def _block(x: Array, y: Array, slices: int) -> Float64 | None:
     ys = _cut(y, -2, factor, slices, kept)
     if ys is None:
         return None
-    return np.matmul(xs[0], ys[0]) if slices == 1 else _sum_of_slices(xs, ys)
+    return _sum_of_slices(xs, ys)
 
 
 def _cut(x: Array, axis: int, factor: float, slices: int, kept: int) -> list[Float64] | None:
@@ -172,7 +172,8 @@ def _cut(x: Array, axis: int, factor: float, slices: int, kept: int) -> list[Flo
     buffer = np.abs(x)
     c = np.maximum.reduce(buffer, axis, keepdims=True)
     if wide:
-        above = c.view(np.uint64) - _SMALL  # wraps round below _SMALL
+        bits = c.view(np.uint64)
+        above = bits - _SMALL  # wraps round below _SMALL
         if np.maximum.reduce(above, None) >= _SAFE and np.maximum.reduce(above, None, where=c != 0, initial=0) >= _SAFE:
             return None
     else:  # of float16 and float32 all finite magnitudes are safe
@@ -180,7 +181,7 @@ def _cut(x: Array, axis: int, factor: float, slices: int, kept: int) -> list[Flo
         if not np.isfinite(c).all():
             return None
         c = c.astype(np.float64)
-    bits = c.view(np.uint64)
+        bits = c.view(np.uint64)
     np.bitwise_and(bits, _EXPONENT, bits)
     np.multiply(c, factor, c)
     if wide:
@@ -203,7 +204,10 @@ def _further_slices(rest: Float64, c: Float64, slices: int, kept: int) -> Iterat
 
 
 def _sum_of_slices(xs: list[Float64], ys: list[Float64]) -> Float64:
-    """x1 y1 + (x1 y2 + x2 y1), and with three slices x1 y1 + ((x1 y2 + x2 y1) + ((x1 y3 + x3 y1) + x2 y2))."""
+    """x1 y1, or x1 y1 + (x1 y2 + x2 y1), or x1 y1 + ((x1 y2 + x2 y1) + ((x1 y3 + x3 y1) + x2 y2))."""
+    high: Float64 = np.matmul(xs[0], ys[0])
+    if len(xs) == 1:
+        return high
     low = np.matmul(xs[0], ys[1])
     low += np.matmul(xs[1], ys[0])
     if len(xs) == 3:
@@ -211,8 +215,8 @@ def _sum_of_slices(xs: list[Float64], ys: list[Float64]) -> Float64:
         lowest += np.matmul(xs[2], ys[0])
         lowest += np.matmul(xs[1], ys[1])
         low += lowest
-    low += np.matmul(xs[0], ys[0])
-    return low
+    high += low
+    return high
 
 
 def _of_any_magnitude(x: Float64, y: Float64, slices: int) -> Float64:

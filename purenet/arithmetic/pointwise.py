@@ -17,7 +17,7 @@ from purenet.arithmetic.elementwise import Vector, canonical_nan, elementwise, s
 from purenet.arithmetic.kernels import INVERSE_LN2, LN2
 from purenet.arithmetic.promotion import agreeing, common_dtype, float_dtype, refuse
 from purenet.arithmetic.sums import plus_zero
-from purenet.errors import ArgumentError
+from purenet.errors import ArgumentError, DtypeError
 
 DEGREES_PER_RADIAN = 57.29577951308232
 RADIANS_PER_DEGREE = 0.017453292519943295
@@ -158,6 +158,31 @@ def ldexp(x1: Any, x2: Any) -> Any:
     with np.errstate(all="ignore"):
         flat = scaled(fraction.reshape(-1), np.clip(shift, -2000, 2000).reshape(-1).astype(np.float64))
         return flat.reshape(x.shape).astype(result)[()]
+
+
+def frexp(x: Any) -> tuple[Any, Any]:
+    """`np.frexp`; the exponent of infinity and NaN, which C leaves open, is 0."""
+    fraction, exponent = np.frexp(x)
+    return fraction, np.where(np.isfinite(x), exponent, exponent.dtype.type(0))[()]
+
+
+def converted(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    """`np.astype`.
+
+    Raises:
+        ArgumentError: if a float outside the range of an integer dtype, or NaN, would become an integer, which C leaves
+            to the processor.
+        DtypeError: if the dtype is complex or wider than 64 bits.
+    """
+    x, dtype = np.asarray(x), np.dtype(dtype)
+    if dtype.kind == "c" or (dtype.kind == "f" and dtype.itemsize > 8):
+        raise DtypeError(f"expected a real dtype of at most 64 bits, got {dtype}", path="np.astype")
+    if dtype.kind in "iu" and x.dtype.kind == "f" and x.size:
+        limits = np.iinfo(dtype)
+        whole = np.trunc(x.astype(np.float64))
+        if not ((whole >= float(limits.min)) & (whole < float(limits.max) + (dtype.itemsize < 7))).all():
+            raise ArgumentError(f"expected numbers that {dtype} can hold; clip them first", path="np.astype")
+    return x.astype(dtype, copy=copy)
 
 
 # Powers and logarithms.

@@ -20,6 +20,7 @@ import numpy as np
 
 from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
+from purenet.arithmetic.pointwise import converted
 from purenet.errors import ContractError
 from purenet.transforms.array_interface import ArrayMethods, name_of
 from purenet.transforms.rule import Composite, Linear, constant
@@ -79,9 +80,12 @@ class PortableArray(ArrayMethods):
     # What NumPy and purenet's own functions ask of an object that takes their calls over.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        if any([a.__class__ is Traced for a in args]):
+        classes = {a.__class__ for a in args}
+        if Traced in classes:
             return NotImplemented
-        out = kwargs.pop("out", None)
+        if list in classes or tuple in classes:
+            args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
+        out = kwargs.pop("out", None) if kwargs else None
         result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, self.mode)
         return result if out is None or out[0] is None else _written(out, result, ufunc)
 
@@ -141,13 +145,19 @@ class PortableArray(ArrayMethods):
         """The elements in another shape."""
         return PortableArray(self.value.reshape(*shape, order=order), self.mode)
 
-    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
-        """The elements converted to a dtype."""
-        return PortableArray(self.value.astype(dtype, *args, **options), self.mode)
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
+        """The elements converted to a dtype, in a new array."""
+        return wrapped(converted(self.value, dtype), self.mode)
 
     def copy(self, order: Any = "C") -> Any:
         """A copy."""
         return PortableArray(self.value.copy(order), self.mode)
+
+    def conj(self) -> Any:
+        """The array itself: these values are real."""
+        return self
+
+    conjugate = conj
 
     def __getitem__(self, index: Any) -> Any:
         return PortableArray(self.value[plain_of(index)], self.mode)
@@ -172,7 +182,7 @@ def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> An
         if kwargs:
             kwargs = {name: plain_of(value) for name, value in kwargs.items()}
         result = carry_out(*given, **kwargs)
-        return PortableArray(result, mode) if result.__class__ is np.ndarray else wrapped(result, mode)
+        return wrapped(result, mode)
     product = PRODUCTS.get(function)
     if product is not None:
         kwargs = {name: plain_of(value) for name, value in kwargs.items()}
@@ -230,6 +240,7 @@ def plain_of(value: Any) -> Any:
 def wrapped(result: Any, mode: Portable) -> Any:
     """The result of a call: arrays and NumPy scalars, also in tuples and lists, as portable values."""
     if isinstance(result, np.ndarray | np.generic):
+        _check_real(result)
         return PortableArray(result, mode)
     if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray | np.generic) for item in result):
         items = [wrapped(item, mode) for item in result]
@@ -241,6 +252,9 @@ def enter(value: Any, mode: Portable) -> Any:
     """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
     cls = value.__class__
     if cls is np.ndarray:
+        if value.dtype.kind in "OSUVMm":
+            return value
+        _check_real(value)
         if value.flags.writeable:
             value = value.view()
             value.flags.writeable = False
@@ -252,6 +266,12 @@ def enter(value: Any, mode: Portable) -> Any:
     if isinstance(value, np.ndarray):  # memory-mapped
         return enter(value.view(np.ndarray), mode)
     return PortableArray(value, mode) if isinstance(value, np.generic | float) else value
+
+
+def _check_real(value: Any) -> None:
+    if value.dtype.char in "gFDG":
+        problem = f"{value.dtype} is outside the numeric contract, which is about real numbers of at most 64 bits"
+        raise ContractError(f"{problem}; convert it with .astype(np.float64)")
 
 
 def leave(value: Any, outside: Portable | None = None) -> Any:
@@ -267,7 +287,9 @@ def leave(value: Any, outside: Portable | None = None) -> Any:
 
 def canonical(value: Any) -> Any:
     """An array or number in which every NaN has the bits of `np.nan`: itself, if it has none."""
-    if not isinstance(value, np.ndarray | np.floating) or value.dtype.kind != "f":
+    if isinstance(value, np.floating):
+        return type(value)(np.nan) if value != value else value
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     undefined = np.isnan(value)
     if not undefined.any():

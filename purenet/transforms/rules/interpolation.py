@@ -14,6 +14,7 @@ from purenet.arithmetic.native import primitive
 from purenet.errors import DifferentiationError
 from purenet.transforms.rule import Composite, Linear, LinearMap, Rule, constant, present, reduced_axes
 from purenet.transforms.rules.elementwise import as_array
+from purenet.transforms.rules.picking import getitem
 
 
 def _slicer(ndim: int, axis: int) -> Any:
@@ -74,15 +75,17 @@ def _gradient_along(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
         first = (f[part(1, 2)] - f[part(0, 1)]) / steps[0]
         last = (f[part(-1, None)] - f[part(-2, -1)]) / steps[3]
         return np.concatenate([first, inside, last], axis)
-    a, b, c = _edge_weights(*steps[:2])
+    a, b, c = _edge_weights(*steps[:2], is_even=np.ndim(spacing) == 0)
     first = a * f[part(0, 1)] + b * f[part(1, 2)] + c * f[part(2, 3)]
-    a, b, c = _edge_weights(steps[3], steps[2])
-    last = -c * f[part(-3, -2)] - b * f[part(-2, -1)] - a * f[part(-1, None)]
+    a, b, c = _edge_weights(steps[3], steps[2], is_even=np.ndim(spacing) == 0)
+    last = -c * f[part(-3, -2)] + -b * f[part(-2, -1)] + -a * f[part(-1, None)]
     return np.concatenate([first, inside, last], axis)
 
 
-def _edge_weights(h1: Any, h2: Any) -> tuple[Any, Any, Any]:
-    """Of an end and its two neighbours, in the one-sided difference of second order."""
+def _edge_weights(h1: Any, h2: Any, is_even: bool) -> tuple[Any, Any, Any]:
+    """Of an end and its two neighbours, in the one-sided difference of second order, rounded as NumPy does."""
+    if is_even:
+        return -1.5 / h1, 2.0 / h1, -0.5 / h1
     return -(2.0 * h1 + h2) / (h1 * (h1 + h2)), (h1 + h2) / (h1 * h2), -h1 / (h2 * (h1 + h2))
 
 
@@ -126,8 +129,9 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
         inside = fp[0] + 0 * x
     else:
         j = np.clip(np.searchsorted(constant(xp), constant(x), "right") - 1, 0, n - 2)
-        slope = (fp[j + 1] - fp[j]) / (xp[j + 1] - xp[j])
-        inside = np.where(np.equal(x, xp[-1]), fp[-1], slope * (x - xp[j]) + fp[j])
+        left_x, left_y = getitem(xp, j), getitem(fp, j)
+        slope = (getitem(fp, j + 1) - left_y) / (getitem(xp, j + 1) - left_x)
+        inside = np.where(np.equal(x, xp[-1]), fp[-1], slope * (x - left_x) + left_y)
     return np.where(np.less(x, xp[0]), left, np.where(np.greater(x, xp[-1]), right, inside))
 
 

@@ -34,6 +34,11 @@ def scatter(shape: tuple[int, ...], dtype: Any, indices: list[Any], *values: Any
     return array
 
 
+def index_array(indices: Any) -> Any:
+    """Indices as an array, or as whatever stands for one."""
+    return indices if hasattr(indices, "ndim") else np.asarray(indices)
+
+
 class Sparse:
     """A cotangent of an array in pieces: `values` for what was picked at `index`, and the `rest`.
 
@@ -94,7 +99,7 @@ def _take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "
     a = as_array(a)
     if axis is None:
         a, axis = np.ravel(a), 0
-    index, size = np.asarray(indices), a.shape[axis]
+    index, size = index_array(indices), a.shape[axis]
     if mode != "raise":
         index = np.clip(index, 0, size - 1) if mode == "clip" else index % size
     return a[(slice(None),) * (axis % a.ndim) + (index if index.ndim else int(index),)]
@@ -112,7 +117,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 
 
 def _choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
-    index = np.asarray(constant(a))
+    index = index_array(constant(a))
     count = len(choices)
     if mode != "raise":
         index = np.clip(index, 0, count - 1) if mode == "clip" else index % count

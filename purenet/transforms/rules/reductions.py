@@ -94,10 +94,15 @@ def _variance_pull(
 
     def pull(g: Any) -> Any:
         centre = np.mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
-        freedom = np.asarray(_degrees_of_freedom(x.shape, axis, where, ddof, correction), x.dtype)
+        freedom = _as_dtype(_degrees_of_freedom(x.shape, axis, where, ddof, correction), x.dtype)
         return restore_axes(g, x.shape, axis, keepdims) * _kept(where, (x - centre) * (2 / freedom))
 
     return pull
+
+
+def _as_dtype(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A number, or an array or what stands for one, in a dtype."""
+    return value.astype(dtype) if hasattr(value, "astype") else np.asarray(value, dtype)
 
 
 def _variance_by_keyword(
@@ -108,7 +113,7 @@ def _variance_by_keyword(
     if mean is None:
         return np.var(a, axis, dtype, ddof=ddof if correction is None else correction, keepdims=keepdims, where=where)
     squares = np.sum(np.square(a - mean), axis, dtype, keepdims=keepdims, where=where)
-    freedom = np.asarray(_degrees_of_freedom(a.shape, axis, where, ddof, correction), squares.dtype)
+    freedom = _as_dtype(_degrees_of_freedom(a.shape, axis, where, ddof, correction), squares.dtype)
     return squares / (np.reshape(freedom, squares.shape) if np.ndim(freedom) and not keepdims else freedom)
 
 

@@ -1,0 +1,268 @@
+"""`record`, `resume`, `fork` and `record_states`: what writes down the states of a run as they pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from purenet import tree
+from purenet.arguments import check_count
+from purenet.errors import ArgumentError, DtypeError, ReplayError
+from purenet.fingerprint import environment
+from purenet.history.check import state_check
+from purenet.history.opened import History, as_history, chain_at, open_history, position
+from purenet.history.policy import Keeper, Snapshots, as_policy, policy_from_json, policy_to_json
+from purenet.history.recipe import ARRAYS, describe
+from purenet.history.run import Program, Run, advance, loss_of, program_of, start_of
+from purenet.history.writer import HistoryWriter
+from purenet.records import fields_of
+from purenet.safetensors import PathLike
+from purenet.tree import same_structure
+from purenet.training import State
+
+Progress = Callable[[Any], object]
+
+
+def record(
+    run: Run, path: PathLike, *, snapshots: Snapshots | None = None, progress: Progress | None = None
+) -> History:
+    """Go through a run and write it down: every loss, metric and check, and some of the states.
+
+    The folder appears at once and grows with the run. A process that is killed loses the steps of the last quarter of a
+    second; `resume` goes on from there, and ends on the same bits.
+
+    Args:
+        run: the run.
+        path: a folder that is not there yet, or is empty.
+        snapshots: which states are stored; by default one about every second, thinned out beyond 1 GiB.
+        progress: called with every state after it was written down.
+
+    Returns:
+        The history, opened.
+
+    Raises:
+        WriteError: if it cannot be written; what was written stays, and can be resumed.
+        NonFiniteError: in the step whose loss is NaN or infinite; what came before is written.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import purenet as pn
+        >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
+        >>> objective = pn.objective(pn.losses.mean_squared_error)
+        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> record(run, pathlib.Path(tempfile.mkdtemp(), "first")).losses
+        array([9.    , 2.25  , 0.5625])
+    """
+    if not isinstance(run, Run):
+        raise DtypeError(f"expected a pn.Run, got {type(run).__name__}", path="record.run")
+    policy = as_policy(snapshots or Snapshots(), "record")
+    with _create(run, path, policy) as writer:
+        _follow(writer, policy, program_of(run), start_of(run), run.steps, progress)
+    return open_history(path)
+
+
+def resume(
+    path: PathLike,
+    steps: int | None = None,
+    *,
+    step: Callable[[Any, Any], Any] | None = None,
+    batches: Any = None,
+    classes: Iterable[Any] = (),
+    snapshots: Snapshots | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Go on with a run where its history ends, up to the planned number of steps or to `steps`.
+
+    The history is then the one of a run that was never interrupted. Where there is nothing left to do, nothing is done.
+
+    Args:
+        path: the folder of the history.
+        steps: how many steps the history shall have in the end, more than planned or fewer.
+        step, batches, classes: as for `open_history`.
+        snapshots: another policy than the one that it was recorded with.
+        progress: as for `record`.
+
+    Raises:
+        ReplayError: if it was recorded in native arithmetic on another machine, or a state does not come out as recorded.
+        StorageError: if it is damaged; WriteError if someone else is writing it.
+    """
+    with HistoryWriter.reopen(path) as writer:
+        history = open_history(path, step=step, batches=batches, classes=classes)
+        run = history.run
+        planned = run.steps if run is not None else history.steps
+        end = planned if steps is None else check_count("resume.steps", steps, at_least=0)
+        policy = as_policy(snapshots or policy_from_json(history.reader.manifest.get("snapshots")), "resume")
+        if history.steps < end:
+            if run is not None and history.changed_environment:
+                changed = "; ".join(history.changed_environment)
+                problem = f"recorded in native arithmetic elsewhere; going on here would mix the bits of two ({changed})"
+                raise ReplayError(f"{problem}; fork it instead: pn.fork(path, -1, new_path)", path=str(history.path))
+            program, state = history.program, history[-1]
+            is_over = program.stop is not None and history.steps > 0 and program.stop(state)
+            if not is_over:
+                _follow(writer, policy, program, state, end, progress)
+    return open_history(path, step=step, batches=batches, classes=classes)
+
+
+def fork(
+    history: History | PathLike,
+    t: int,
+    path: PathLike,
+    *,
+    snapshots: Snapshots | None = None,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> History:
+    """Go on from any state of a history with something changed, and write that down as a history of its own.
+
+    The fork knows its parent, where it finds the states before step `t`; it stores the one that it starts from, so that
+    it can go on alone. The state of the optimizer is kept if that of a changed one has the same form, and begins anew
+    if not.
+
+    Args:
+        history: the parent, or its path.
+        t: after how many steps to leave it; negative counts from the end.
+        path: a folder that is not there yet, or is empty.
+        snapshots, progress: as for `record`.
+        changes: the fields of the run that are different: `optimizer`, `batches`, `objective`, `net`, `steps`, ...
+
+    Raises:
+        ArgumentError: if a run has no such field, or ends before `t`.
+        StepError: if there is no state `t`.
+    """
+    parent = as_history(history, "fork.history")
+    at = position(t, parent.steps)
+    if parent.run is None:
+        raise ArgumentError("it holds states alone, no run to go on with", path="fork.history")
+    unknown = sorted(set(changes) - set(fields_of(Run).names))
+    if unknown:
+        raise ArgumentError(f"a run has no {unknown[0]!r}, only {', '.join(fields_of(Run).names)}", path="fork.changes")
+    run: Run = attrs.evolve(parent.run, **changes)
+    if run.steps < at:
+        raise ArgumentError(f"it would end after {run.steps} steps, before it begins at {at}", path="fork.steps")
+    state = _changed_start(parent[at], run, changes)
+    policy = as_policy(snapshots or Snapshots(), "fork")
+    with _create(run, path, policy, parent=_lineage(parent, at, path), start=at, state=state) as writer:
+        _follow(writer, policy, program_of(run), state, run.steps, progress)
+    return open_history(path, classes=parent.classes)
+
+
+def record_states(states: Iterable[Any], path: PathLike, *, snapshots: Snapshots | None = None) -> History:
+    """Write down states that come from a step function of one's own, the start state first.
+
+    A state is any tree that `pn.save` takes. Its loss is its attribute or entry `loss`, NaN where it has none. To
+    compute again what is not stored, open the history with what made the states:
+    `pn.open_history(path, step=step, batches=batches)`.
+
+    Args:
+        states: such as `toolz.accumulate(step, batches, start)`; it has to end.
+        path: a folder that is not there yet, or is empty.
+        snapshots: which states are stored, as for `record`.
+
+    Raises:
+        ArgumentError: if there is no state at all.
+        WriteError: if it cannot be written.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from itertools import accumulate
+        >>> import numpy as np
+        >>> def step(state, batch):
+        ...     return {"w": state["w"] + batch, "loss": float(batch)}
+        >>> states = accumulate([1.0, 2.0, 3.0], step, initial={"w": np.zeros(2), "loss": 0.0})
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "own")
+        >>> record_states(states, path).losses
+        array([1., 2., 3.])
+        >>> open_history(path, step=step, batches=lambda t: t + 1.0)[2]["w"]
+        array([3., 3.])
+    """
+    policy = as_policy(snapshots or Snapshots(), "record_states")
+    following = iter(states)
+    try:
+        start = next(following)
+    except StopIteration:
+        raise ArgumentError("expected at least the start state, got none", path="record_states.states") from None
+    about = {"arithmetic": "native", "parent": None, **_common(policy)}
+    with HistoryWriter.create(path, about, state=start) as writer:
+        _write(writer, policy, ((None, state) for state in following), start)
+    return open_history(path)
+
+
+def _create(
+    run: Run, path: PathLike, policy: Snapshots, *, parent: Any = None, start: int = 0, state: Any = attrs.NOTHING
+) -> HistoryWriter:
+    about, arrays = describe(run, path)
+    names = [name for name, _ in run.metrics]
+    everything = {**about, "parent": parent, **_common(policy)}
+    return HistoryWriter.create(path, everything, metrics=names, start=start, trees={ARRAYS: arrays}, state=state)
+
+
+def _common(policy: Snapshots) -> dict[str, Any]:
+    return {"environment": environment().to_json(), "snapshots": policy_to_json(policy)}
+
+
+def _follow(
+    writer: HistoryWriter, policy: Snapshots, program: Program, state: Any, end: int, progress: Progress | None
+) -> None:
+    """Write down the states from the one that the history ends with, until step `end` or until the run stops."""
+    begin, stop, metrics = writer.stop, program.stop, program.metrics
+    pairs = (pair for _, pair in zip(range(begin, end), advance(program, state, begin), strict=False))
+
+    def measure(batch: Any, state: Any) -> tuple[float, ...]:
+        return tuple([float(metric(state, batch)) for metric in metrics])
+
+    _write(writer, policy, pairs, state, measure if metrics else None, stop, progress)
+
+
+def _write(
+    writer: HistoryWriter,
+    policy: Snapshots,
+    pairs: Iterator[tuple[Any, Any]],
+    state: Any,
+    measure: Callable[[Any, Any], tuple[float, ...]] | None = None,
+    stop: Callable[[Any], Any] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Append a record for each pair of a batch and the state after it, and store states as the policy says."""
+    keeper = Keeper(policy, writer)
+    see, append = keeper.see, writer.append
+    numbers: tuple[float, ...] = ()
+    step = writer.stop
+    for batch, state in pairs:
+        if measure is not None:
+            numbers = measure(batch, state)
+        append(step, loss_of(state), state_check(state), numbers)
+        step += 1
+        see(step, state)
+        if progress is not None:
+            progress(state)
+        if stop is not None and stop(state):
+            break
+    if step > writer.start:
+        keeper.store(step, state)
+
+
+def _changed_start(state: State, run: Run, changes: Mapping[str, Any]) -> State:
+    """The state that a fork starts from."""
+    net = changes.get("net", state.net)
+    optimizer = state.optimizer
+    if "net" in changes or "optimizer" in changes:
+        fresh = run.optimizer.init(net)
+        forms = [[(leaf.dtype, leaf.shape) for leaf in tree.leaves(one)] for one in (fresh, optimizer)]
+        optimizer = optimizer if same_structure(fresh, optimizer) and forms[0] == forms[1] else fresh
+    return attrs.evolve(state, net=net, optimizer=optimizer, key=run.key)
+
+
+def _lineage(parent: History, at: int, path: PathLike) -> dict[str, Any]:
+    """What the manifest of a fork says of its parent."""
+    while at < parent.start and parent.parent is not None:
+        parent = parent.parent
+    place = parent.path.resolve()
+    relative = Path(os.path.relpath(place, os.path.realpath(path))).as_posix()
+    where = {"path": relative, "absolute": str(place)}
+    return {**where, "digest": parent.digest, "step": at, "chain": chain_at(parent, at)}
