@@ -228,7 +228,7 @@ def _linearised(
     objective = step.objective
     if objective.__class__ is Objective:
         is_plain = all([parameter.__class__ is np.ndarray for parameter in parameters])
-        return objective.linearise(net, batch, key, is_plain)  # type: ignore[no-any-return]
+        return objective.linearise(net, batch, key, is_plain)
     args = (net, batch, key) if key is not None and step.key_by == "position" else (net, batch)
     kwargs = {"key": key} if key is not None and step.key_by == "name" else {}
     loss, pullback = linearise(objective, args, kwargs, (True, False, False)[: len(args)])
@@ -248,8 +248,8 @@ def _updates(
     leaves = pull(cotangent if factor is None else type(cotangent)(factor))
     owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
     updates = Updates(leaves, partial(tree.with_leaves, state.net), owned)
-    continued = act if factor is None else act_after_factor
-    return continued(optimizer, updates, state.optimizer, state.net, state.step)
+    following = act if factor is None else act_after_factor
+    return following(optimizer, updates, state.optimizer, state.net, state.step)
 
 
 def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
@@ -261,13 +261,16 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
         if update.shape != parameter.shape:
             raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
         if owned and update.dtype == parameter.dtype:
-            new = np.add(parameter, update, out=update)
-            if new.base is not None:  # a vector that the leaf was packed into
-                frozen(new.base)
+            update += parameter
+            update.setflags(write=False)
+            moved.append(update)
         else:
             new = parameter + update
-            new = new if new.dtype == parameter.dtype else new.astype(parameter.dtype)
-        moved.append(frozen(new))
+            moved.append(frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype)))
+    if updates.whole is not updates.leaves:
+        for vector in updates.whole:
+            frozen(vector)
+            frozen(vector.base)
     return moved
 
 

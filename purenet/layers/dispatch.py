@@ -30,6 +30,7 @@ The arrays are new, or read-only: whoever is given one that can be written to ma
 LayerRule: TypeAlias = Callable[..., tuple[Any, LayerPull]]
 """`rule(layer, x) -> (value, pull)`, or `rule(layer, x, key)`."""
 
+
 class ForeignPull:
     """A pull that runs code of a user's, which may be any function of the cotangent: `custom_vjp` allows it.
 
@@ -42,6 +43,7 @@ class ForeignPull:
         self.pull = pull
 
     def __call__(self, cotangent: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        """What the pull inside returns."""
         return self.pull(cotangent, wants_x)
 
 
