@@ -32,7 +32,8 @@ def _check_floating(prediction: Any, name: str) -> None:
 
 
 def _check_regression(prediction: Any, target: Any, name: str) -> None:
-    _check_floating(prediction, name)
+    if prediction.dtype.kind not in "fc":
+        _check_floating(prediction, name)
     if prediction.shape != (target.shape if target.__class__ is np.ndarray else np.shape(target)):
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
@@ -74,17 +75,13 @@ def _total(values: Any) -> Any:
     return np.add.reduce(values, axis=None)
 
 
-def _mean_of_squares(residual: Any, weights: Any, name: str) -> Any:
-    if weights is None and residual.__class__ is np.ndarray and residual.dtype.itemsize >= 4:
-        return _sum_of_squares(residual, None, name) / residual.dtype.type(residual.size)
-    return _mean(residual * residual, weights, name)
-
-
-def _sum_of_squares(residual: Any, weights: Any, name: str) -> Any:
-    if weights is None and residual.__class__ is np.ndarray:
-        flat = residual.reshape(-1)
-        return np.dot(flat, flat)  # quicker than a sum of products
-    return _sum(residual * residual, weights, name)
+def _of_squares(reduce: Callable[..., Any], residual: Any, weights: Any, name: str) -> Any:
+    """The mean or the sum of the squares."""
+    if weights is not None or residual.__class__ is not np.ndarray or residual.dtype.itemsize < 4:
+        return reduce(residual * residual, weights, name)
+    flat = residual.reshape(-1)
+    total = flat.dot(flat)  # in half the time of a sum of products
+    return total if reduce is _sum else total / residual.dtype.type(residual.size)
 
 
 def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, Any]]) -> Callable[[Loss], Loss]:
@@ -115,7 +112,7 @@ def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, A
     return attach
 
 
-def _squared(reduce: Callable[..., Any], reduce_squares: Callable[..., Any]) -> Callable[[Loss], Loss]:
+def _squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
     """Give the mean or the sum of squares its pullback: as `_elementwise` does, with the residual computed once."""
 
     def attach(loss: Loss) -> Loss:
@@ -129,7 +126,7 @@ def _squared(reduce: Callable[..., Any], reduce_squares: Callable[..., Any]) -> 
                 d_prediction = _in_dtype_of(prediction, residual * (share * (2.0 * g)))
                 return d_prediction, *_others(loss, prediction, target, weights, {}, g)
 
-            return reduce_squares(residual, weights, name), pullback
+            return _of_squares(reduce, residual, weights, name), pullback
 
         loss.__reduction__ = "mean" if reduce is _mean else "sum"  # type: ignore[attr-defined]
         return with_rule(rule)(loss)
@@ -168,7 +165,7 @@ def _traced(loss: Loss, args: tuple[Any, ...], options: dict[str, Any], g: Any, 
     return force(trace(loss, args, options, wanted)[1](g)[position])
 
 
-@_squared(_mean, _mean_of_squares)
+@_squared(_mean)
 def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
     """The mean over all elements of `(prediction - target)**2`.
 
@@ -185,10 +182,10 @@ def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any
         np.float64(2.0)
     """
     name = "mean_squared_error"
-    return _mean_of_squares(_residual(prediction, target, name), weights, name)
+    return _of_squares(_mean, _residual(prediction, target, name), weights, name)
 
 
-@_squared(_sum, _sum_of_squares)
+@_squared(_sum)
 def sum_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
     """The sum over all elements of `(prediction - target)**2`.
 
@@ -205,7 +202,7 @@ def sum_squared_error(prediction: Any, target: Any, weights: Any = None) -> Any:
         np.float64(4.0)
     """
     name = "sum_squared_error"
-    return _sum_of_squares(_residual(prediction, target, name), weights, name)
+    return _of_squares(_sum, _residual(prediction, target, name), weights, name)
 
 
 @_elementwise(_mean, lambda prediction, target: (1.0, np.sign(prediction - target)))

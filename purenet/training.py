@@ -268,8 +268,8 @@ def _updates(
     leaves = pull(cotangent if factor is None else type(cotangent)(factor))
     owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
     updates = Updates(leaves, partial(tree.with_leaves, state.net), owned)
-    continued = act if factor is None else act_after_factor
-    return continued(optimizer, updates, state.optimizer, state.net, state.step)
+    following = act if factor is None else act_after_factor
+    return following(optimizer, updates, state.optimizer, state.net, state.step)
 
 
 def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
@@ -281,13 +281,16 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
         if update.shape != parameter.shape:
             raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
         if owned and update.dtype == parameter.dtype:
-            new = np.add(parameter, update, out=update)
-            if new.base is not None:  # a vector that the leaf was packed into
-                frozen(new.base)
+            update += parameter
+            update.setflags(write=False)
+            moved.append(update)
         else:
             new = parameter + update
-            new = new if new.dtype == parameter.dtype else new.astype(parameter.dtype)
-        moved.append(frozen(new))
+            moved.append(frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype)))
+    if updates.whole is not updates.leaves:
+        for vector in updates.whole:
+            frozen(vector)
+            frozen(vector.base)
     return moved
 
 

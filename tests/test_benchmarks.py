@@ -229,7 +229,7 @@ def test_what_is_measured_becomes_tables(monkeypatch: pytest.MonkeyPatch) -> Non
             assert len(lines) >= 3
     figure = r"[\d.,]+~?"
     for row in (ROWS[0], ROWS[4]):
-        cells = [row.title, rf"{figure} \([\d.]+\)", rf"{figure} \([\d.]+\)", rf"\*\*{figure}\*\*"]
+        cells = [row.title, *3 * [rf"{figure} \([\d.]+\)"], rf"\*\*{figure}\*\*"]
         assert re.search(r" \| ".join(cells), texts["training"])
     assert "| **purenet** | 210 | 1.05 | 33 | 1.10 |" in texts["processes"]
     assert len(PREDICTIONS) == texts["prediction"].count(" float64 |") / 2

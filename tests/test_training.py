@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import product, repeat
 from typing import Any
 
 import numpy as np
@@ -139,13 +139,14 @@ def _alone(optimizer: Any, leaf: Any, gradient: Any) -> Any:
 
 def test_leaves_together_have_the_bits_of_leaves_alone() -> None:
     """Small leaves are packed and large ones cut into blocks, and neither changes a bit."""
-    shapes = [(3, 4), (), (5,), (40_000,), (2, 2, 2), (130, 130)]
+    shapes = [(3, 4), (), (5,), (300_000,), (2, 2, 2), (130, 130)]
     net = [pn.random.normal(pn.fold_in(KEY, i), shape) for i, shape in enumerate(shapes)]
     gradient = [pn.random.normal(pn.fold_in(KEY, i + 100), shape) for i, shape in enumerate(shapes)]
     for optimizer in (pn.adam(1e-2), pn.rmsprop(1e-2), pn.adagrad(1e-2), pn.sgd(1e-2, momentum=0.9, nesterov=True)):
         together, _ = optimizer.update(gradient, optimizer.init(net), net, 3)
         assert pn.same_bits(together, [_alone(optimizer, *pair) for pair in zip(net, gradient, strict=True)])
-        pieces = [_alone(optimizer, net[3][a : a + 1000], gradient[3][a : a + 1000]) for a in range(0, 40_000, 1000)]
+        cuts = [slice(start, start + 50_000) for start in range(0, 300_000, 50_000)]
+        pieces = [_alone(optimizer, net[3][cut], gradient[3][cut]) for cut in cuts]
         assert pn.same_bits(together[3], np.concatenate(pieces))
 
 
@@ -162,10 +163,57 @@ def test_a_step_is_gradient_then_update_then_sum() -> None:
         assert_close(after.optimizer, moments, rtol=1e-14, atol=1e-16)
 
 
+@pn.struct
+class Bounded:
+    """A layer that passes its input on, and a bounded cotangent back."""
+
+
+def _bounded(x: Any) -> tuple[Any, Any]:
+    return x.copy(), lambda g: (np.clip(g, -1e-3, 1e-3),)
+
+
+BOUNDED = pn.custom_vjp(lambda x: x.copy(), _bounded)
+pn.forward.register(Bounded)(lambda layer, x: BOUNDED(x))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [pn.Sequential((*NET.layers, Bounded())), pn.Sequential((NET, pn.Residual(pn.Sequential((Bounded(),)))))],
+    ids=["layer", "nested"],
+)
+def test_a_pullback_that_is_not_linear_sees_the_true_cotangent(net: Any) -> None:
+    """The learning rate is not in what a user's pullback is given, wherever in the network it is."""
+    optimizer = pn.sgd(0.01)
+    gradient = pn.grad(OBJECTIVE)(net, (X, Y))
+    after = pn.make_step(OBJECTIVE, optimizer)(pn.init_state(net, optimizer), (X, Y))
+    assert_close(after.net, pn.tree.map(lambda p, g: p - 0.01 * g, net, gradient), rtol=1e-14, atol=1e-16)
+
+
+def test_a_loss_with_a_pullback_that_is_not_linear() -> None:
+    """Nor is it in what the pullback of a user's loss is given."""
+
+    def rule(prediction: Any, target: Any) -> Any:
+        return np.mean(prediction - target), lambda g: (np.full_like(prediction, np.sign(g)), None)
+
+    objective, optimizer = pn.objective(pn.custom_vjp(lambda p, t: np.mean(p - t), rule)), pn.sgd(0.01)
+    gradient = pn.grad(objective)(NET, (X, Y))
+    after = pn.make_step(objective, optimizer)(pn.init_state(NET, optimizer), (X, Y))
+    assert_close(after.net, pn.tree.map(lambda p, g: p - 0.01 * g, NET, gradient), rtol=1e-14, atol=1e-16)
+
+
+def test_half_precision_keeps_small_cotangents() -> None:
+    """A learning rate that would let the cotangents of float16 underflow is multiplied in afterwards."""
+    layer = pn.Dense(np.zeros((1, 1), np.float16))
+    x, optimizer = np.full((2000, 1), 0.5, np.float16), pn.sgd(1e-5)
+    after = pn.make_step(OBJECTIVE, optimizer)(pn.init_state(layer, optimizer), (x, np.ones_like(x)))
+    assert after.net.weight == np.float16(1e-5)
+
+
 def test_nobody_can_write_to_a_state() -> None:
-    """Neither the arrays of a state nor the memory that they share can be written to."""
-    for optimizer in (pn.sgd(0.1), pn.adam(1e-2)):
-        end = reduce(pn.make_step(OBJECTIVE, optimizer), repeat((X, Y), 2), pn.init_state(NET, optimizer))
+    """Neither the arrays of a state nor the memory that they share can be written to, packed leaves or large ones."""
+    wide = pn.mlp(KEY, (5, 900, 900, 2))
+    for net, optimizer in product((NET, wide), (pn.sgd(0.1), pn.adam(1e-2))):
+        end = reduce(pn.make_step(OBJECTIVE, optimizer), repeat((X, Y), 2), pn.init_state(net, optimizer))
         for leaf in tree.leaves((end.net, end.optimizer)):
             array = leaf
             while isinstance(array, np.ndarray):

@@ -114,10 +114,11 @@ def _(net: Sequential, x: Any, *, key: Any = None) -> Any:
 
 @partial(forward.register_own_rule, is_composed=True)
 def _(net: Sequential, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
-    pulls, i, linearised = [], 0, forward.linearise
+    pulls, i = [], 0
     try:
         for i, layer in enumerate(net.layers):
-            x, pull = linearised(layer, x, None if key is None else _child_key(layer, key, i), plain)
+            child_key = None if key is None else _child_key(layer, key, i)
+            x, pull = forward.linearise(layer, x, child_key, plain)
             pulls.append(pull)
     except TreeError as error:
         raise error.within(f"layers[{i}]") from None

@@ -44,7 +44,7 @@ class ForeignPull:
         self.pull = pull
 
     def __call__(self, cotangent: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        """Pull back."""
+        """What the pull inside returns."""
         return self.pull(cotangent, wants_x)
 
 

@@ -30,8 +30,9 @@ _ARRAYS = frozenset({np.ndarray})
 _SMALL = 1 << 12
 """Elements of a leaf that is small enough to be packed with others into one vector."""
 
-_BLOCK = 1 << 14
-"""Elements of a large leaf that go through a kernel together: few enough for all operands to stay in the cache."""
+_BLOCK = 1 << 17
+"""Elements of a large leaf that go through a kernel together: few enough for what is written to be still in the
+processor's cache when it is read again, many enough for the calls not to count."""
 
 
 class Updates:
@@ -41,14 +42,22 @@ class Updates:
         leaves: the leaves, in order.
         build: makes a tree like the update from as many leaves.
         owned: whether the leaves are new arrays that nobody else holds, so that the next part may work in place.
+        whole: the arrays that the leaves are views of, if they are packed; else the leaves.
     """
 
-    __slots__ = ("build", "leaves", "owned")
+    __slots__ = ("build", "leaves", "owned", "whole")
 
-    def __init__(self, leaves: Sequence[Any], build: Callable[[Sequence[Any]], Any], owned: bool) -> None:
+    def __init__(
+        self,
+        leaves: Sequence[Any],
+        build: Callable[[Sequence[Any]], Any],
+        owned: bool,
+        whole: Sequence[Any] | None = None,
+    ) -> None:
         self.leaves = leaves
         self.build = build
         self.owned = owned
+        self.whole = leaves if whole is None else whole
 
     def tree(self) -> Any:
         """The update as a tree; arrays that are nobody else's are read-only from now on."""
@@ -99,26 +108,38 @@ def leafwise(
     those are; of each further one the leaves, new and read-only. `place` names the part in error messages.
     """
     columns = [updates.leaves, *others]
-    plain = _ARRAYS.issuperset([leaf.__class__ for column in columns for leaf in column])
+    plain = _are_arrays(columns)
     if not plain:
         columns = [[_as_array(leaf) for leaf in column] for column in columns]
     for column in columns[1:]:
         _check_match(columns[0], column, updates, place)
+    made, kept = _carried_out(kernel, constants, results, columns, plain, updates.owned)
+    return Updates(made, updates.build, plain), kept
+
+
+def _carried_out(
+    kernel: Kernel, constants: Sequence[float], results: int, columns: Sequence[Sequence[Any]], plain: bool, reuse: bool
+) -> tuple[list[Any], list[Leaves]]:
+    """The first result of a kernel for each row of the columns, and the further results."""
     rows = zip(*columns, strict=True)
-    if not plain:
-        made = [_on_traced(kernel, constants, results, operands) for operands in rows]
+    if plain:
+        made = [_on_array(kernel, constants, results, operands, reuse) for operands in rows]
     else:
-        made = [_on_array(kernel, constants, results, operands, updates.owned) for operands in rows]
+        made = [_on_traced(kernel, constants, results, operands) for operands in rows]
     kept = [tuple([frozen(row[i]) for row in made]) for i in range(1, results)]
-    return Updates([row[0] for row in made], updates.build, plain), kept
+    return [row[0] for row in made], kept
+
+
+def _are_arrays(columns: Sequence[Sequence[Any]]) -> bool:
+    return _ARRAYS.issuperset([leaf.__class__ for column in columns for leaf in column])
 
 
 def scaled(updates: Updates, factor: float) -> Updates:
     """The updates multiplied by a number."""
     if not updates.owned:
         return leafwise(_multiply, (factor,), 1, "scale", updates)[0]
-    for leaf in updates.leaves:
-        _multiply(_in_precision((factor,), leaf), (leaf,), (leaf,))
+    for array in updates.whole:
+        _multiply(_in_precision((factor,), array), (array,), (array,))
     return updates
 
 
@@ -129,22 +150,24 @@ def packed(
 
     The state and the further results are vectors, as `initial_vectors` makes them.
     """
-    given = [_as_array(leaf) for leaf in updates.leaves]
+    given = updates.leaves if _are_arrays([updates.leaves]) else [_as_array(leaf) for leaf in updates.leaves]
     groups = _groups(given)
     vectors = [_vector(given, group) for group in groups]
-    if [(vector.size, vector.dtype) for vector in vectors] != [(vector.size, vector.dtype) for vector in state[0]]:
+    columns = [vectors, *state]
+    if [[(v.size, v.dtype) for v in column] for column in state] != len(state) * [[(v.size, v.dtype) for v in vectors]]:
         _check_match(given, tree.leaves(net), updates, place)
         raise StructureError("the state belongs to another net; make it with init(net)", path=place)
-    together = Updates(vectors, tuple, updates.owned or all([len(group) > 1 for group in groups]))
-    made, kept = leafwise(kernel, constants, results, place, together, *state)
+    plain = _are_arrays(columns)
+    reuse = updates.owned or all([len(group) > 1 for group in groups])
+    made, kept = _carried_out(kernel, constants, results, columns, plain, reuse)
     leaves: list[Any] = [None] * len(given)
-    for vector, group in zip(made.leaves, groups, strict=True):
+    for vector, group in zip(made, groups, strict=True):
         start = 0
         for i in group:
-            shape, size = given[i].shape, given[i].size
-            leaves[i] = vector[start : start + size].reshape(shape)
-            start += size
-    return Updates(leaves, updates.build, made.owned), kept
+            end = start + given[i].size
+            leaves[i] = vector[start:end].reshape(given[i].shape)
+            start = end
+    return Updates(leaves, updates.build, plain, made), kept
 
 
 def initial_vectors(net: Any, place: str, initial: float = 0.0) -> Leaves:

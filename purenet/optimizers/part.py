@@ -104,7 +104,9 @@ def leading_factor(part: Any, step: int) -> float | None:
 
 def act_after_factor(part: Any, updates: Updates, state: Any, net: Any, step: int) -> tuple[Updates, Any]:
     """`act` without the factor that the part begins with."""
-    return part.act(updates, state, net, step, first=1) if part.__class__ is Chain else (updates, state)
+    if part.__class__ is Chain and len(part.parts) > 1:
+        return part.act(updates, state, net, step, first=1)
+    return updates, state
 
 
 def chain(*parts: Part) -> Chain:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,16 @@ def with_threads(threads: int, inherited: dict[str, str], path: list[Path]) -> d
 
 def describe(threads: int) -> dict[str, Any]:
     """What a reader has to know about this process to judge its figures."""
+    from purenet.fingerprint import environment
+
+    here = environment()
     return {
-        "cpu": _cpu(),
+        "cpu": here.processor or here.machine,
         "cores": _cores(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
+        "system": f"{here.system} {here.machine}",
+        "python": here.python.split()[-1],
         "threads": threads,
-        "blas": _blas(),
+        "blas": f"{here.blas} {here.blas_version}, {here.blas_kernel or 'unknown'} kernel",
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
@@ -59,31 +61,6 @@ def _version(package: str) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _blas() -> str:
-    """NumPy's BLAS and the kernel that it runs on this processor."""
-    import numpy as np
-
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        blas: dict[str, Any] = dict(np.show_config(mode="dicts"))["Build Dependencies"]["blas"]  # type: ignore[arg-type]
-        return f"{blas['name']} {blas['version']}, kernel unknown without threadpoolctl"
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    own = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
-    if not own:
-        return "unknown BLAS"
-    pool = own[0]
-    return f"{pool['internal_api']} {pool['version']}, {pool.get('architecture', 'unknown')} kernel"
 
 
 BUSY = 0.1

@@ -122,20 +122,22 @@ def _summary(rows: list[dict[str, Any]]) -> list[str]:
         lines.append(f"purenet over the matrix products, row by row: {', '.join(f'{f:.2f}' for f in floors)}.")
     if scans := _over("jax_scan", rows):
         lines.append(f"purenet over `jax.lax.scan`: geometric mean {geometric_mean(scans):.2f} of {len(scans)} rows.")
+    if bounds := _over("jax_scan", rows, of="bare"):
+        lines.append(f"{TITLES['bare']} over `jax.lax.scan`: geometric mean {geometric_mean(bounds):.2f}.")
     slower = [
         f"{TITLES[name]} on {row['title']} ({ratio(row['rounds']['fold'], times):.2f})"
         for row in rows if "fold" in row["rounds"]
         for name, times in row["rounds"].items()
-        if name not in {"floor", "fold", "jax_scan"} and ratio(row["rounds"]["fold"], times) > 1
+        if name not in {"floor", "bare", "fold", "jax_scan"} and ratio(row["rounds"]["fold"], times) > 1
     ]  # fmt: skip
     if any("fold" in row["rounds"] and len(row["rounds"]) > 2 for row in rows):
         lines.append(f"purenet is slower than {'; '.join(slower) or 'nobody else'}.")
     return lines
 
 
-def _over(name: str, rows: list[dict[str, Any]]) -> list[float]:
-    """The ratio of purenet to a contender, on the rows where both were measured."""
-    return [ratio(r["rounds"]["fold"], r["rounds"][name]) for r in rows if {"fold", name} <= set(r["rounds"])]
+def _over(name: str, rows: list[dict[str, Any]], of: str = "fold") -> list[float]:
+    """The ratio of purenet, or of another, to a contender, on the rows where both were measured."""
+    return [ratio(r["rounds"][of], r["rounds"][name]) for r in rows if {of, name} <= set(r["rounds"])]
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:

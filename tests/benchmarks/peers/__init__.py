@@ -75,6 +75,7 @@ class Training:
 
 PEERS = (
     Peer("floor", "matrix products alone"),
+    Peer("bare", "NumPy at best"),
     Peer("script", "plain script"),
     Peer("fold", "**purenet**"),
     Peer("torch_eager", "PyTorch", ("torch",)),
