@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks import command, environment, growth, measure, processes, tables, timing
+from benchmarks import command, environment, growth, measure, processes, promises, tables, timing
 from benchmarks.peers import PEERS, Peer, Training, present
 from benchmarks.workloads import PREDICTIONS, ROWS, Workload, problem
 
@@ -206,27 +206,37 @@ def test_a_fit_stays_in_bounds(per_layer: float, a: float, c: float) -> None:
 
 def _measured() -> dict[str, Any]:
     options = measure.Options(
-        tables=("training", "prediction", "width", "batch", "depth", "length"), rows=(1, 5), peers=tuple(OWN),
-        rounds=2, seconds=1e-5, largest={"width": 32, "batch": 4, "depth": 2, "length": 1000},
-    )  # fmt: skip
+        tables=("training", "prediction", "arithmetic", "recording", "width", "batch", "depth", "length"),
+        rows=(1, 5),
+        peers=tuple(OWN),
+        rounds=2,
+        seconds=1e-5,
+        recorded=3,
+        largest={"width": 32, "batch": 4, "depth": 2, "length": 1000},
+    )
     return json.loads(json.dumps(measure.measure(options)))  # type: ignore[no-any-return]
 
 
 def test_what_is_measured_becomes_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the measuring process's JSON to Markdown: every row is there, with a figure for every contender."""
     monkeypatch.setattr(timing, "PAUSE", 0)
+    monkeypatch.setattr(promises, "ARITHMETIC", (SMALL,))
+    monkeypatch.setattr(promises, "RECORDED", (SMALL,))
+    monkeypatch.setattr(promises, "LONG", 1000)
     result = _measured()
     megabytes = {"script": [30.0, 30.0], "purenet": [33.0, 33.0]}
     seconds = {"script": [0.2, 0.2], "purenet": [0.21, 0.21]}
     result["processes"] = {"seconds": seconds, "megabytes": megabytes, "steps": 500, "empty": 0.01}
     texts = tables.render([result, result], "2030-01-01")
-    assert set(texts) == {"training", "prediction", "processes", "growth"}
+    assert set(texts) == {"training", "prediction", "arithmetic", "recording", "processes", "growth"}
     for text in texts.values():
         assert text.count("**1 thread.** 2030-01-01;") == 2  # one for each setting of the threads
         for block in re.findall(r"(?:^\|.*\|\n)+", text + "\n", re.M):
             lines = block.splitlines()
             assert len({line.count("|") for line in lines}) == 1, block
             assert len(lines) >= 3
+    assert "A history of 1,000 steps: " in texts["recording"]
+    assert re.search(r"\| the product 128,784 @ 784,256 alone \| \*\*", texts["arithmetic"])
     figure = r"[\d.,]+~?"
     for row in (ROWS[0], ROWS[4]):
         cells = [row.title, *3 * [rf"{figure} \([\d.]+\)"], rf"\*\*{figure}\*\*"]
@@ -254,7 +264,9 @@ def test_noise_is_marked() -> None:
 def test_the_page_has_a_place_for_every_table() -> None:
     """Each table goes between its marks and leaves the rest of the page alone; a missing mark is an error."""
     page = command.PAGE.read_text(encoding="utf-8")
-    texts = {name: f"new {name}" for name in ("training", "prediction", "processes", "growth")}
+    texts = {
+        name: f"new {name}" for name in ("training", "prediction", "arithmetic", "recording", "processes", "growth")
+    }
     written = tables.placed(page, texts)
     assert all(f"<!-- table: {name} -->\n\nnew {name}\n\n<!-- end of table -->" in written for name in texts)
     assert tables.placed(written, texts) == written

@@ -13,7 +13,7 @@ from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 PAGE = TESTS.parent / "docs" / "performance.md"
-TABLES = ("training", "prediction", "processes", "width", "batch", "depth", "length")
+TABLES = ("training", "prediction", "arithmetic", "recording", "processes", "width", "batch", "depth", "length")
 QUICK: dict[str, Any] = {
     "rounds": 5,
     "seconds": 0.01,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import growth, processes
+from benchmarks import growth, processes, promises
 from benchmarks.environment import busy_seconds, describe, used_by_others
 from benchmarks.peers import Peer, Training, present
 from benchmarks.timing import interleave
@@ -28,13 +28,15 @@ class Options:
     """What to measure, and how thoroughly.
 
     Attributes:
-        tables: of "training", "prediction", "processes", "width", "batch", "depth", "length".
+        tables: of "training", "prediction", "arithmetic", "recording", "processes", "width", "batch", "depth" and
+            "length".
         rows: numbers of the training rows, from 1.
         peers: names of contenders; None for those that are installed.
         threads: how many threads this process was started with.
         rounds: rounds of each measurement.
         seconds: how long each turn lasts at least.
         checked: steps over which everybody has to compute the same losses before anybody is timed.
+        recorded: steps of a recording, at least.
         largest: by table, the last size of growth to be measured.
     """
 
@@ -45,6 +47,7 @@ class Options:
     rounds: int = 15
     seconds: float = 0.03
     checked: int = 20
+    recorded: int = 2000
     largest: dict[str, int] | None = None
 
 
@@ -62,6 +65,12 @@ def measure(options: Options) -> dict[str, Any]:
         found["training"] = [training(ROWS[row - 1], peers, options) for row in options.rows]
     if "prediction" in options.tables:
         found["prediction"] = [prediction(workload, peers, options) for workload in PREDICTIONS]
+    if "arithmetic" in options.tables:
+        _say("portable arithmetic")
+        found["arithmetic"] = promises.arithmetic(peers, rounds=options.rounds, seconds=options.seconds)
+    if "recording" in options.tables:
+        _say("recording")
+        found["recording"] = promises.recording(rounds=min(options.rounds, 9), steps=options.recorded)
     for what in ("width", "batch", "depth", "length"):
         if what in options.tables:
             _say(f"growth with {what}")

@@ -12,12 +12,27 @@ from benchmarks.peers import TITLES
 from benchmarks.timing import NOISY, ratio, spread
 
 GROWTH_COLUMNS = {"width": "width", "batch": "rows of the batch", "depth": "layers", "length": "rows of the dataset"}
+ARITHMETIC_TITLES = {
+    "fold": "native",
+    "portable": "**portable, 1 slice**",
+    "portable_2": "2 slices",
+    "portable_3": "3 slices",
+    "torch_eager": "PyTorch",
+    "loop": "a loop in fixed order",
+}
 PROGRAM_TITLES = {"script": "plain script", "purenet": "**purenet**", "jax": "JAX", "torch": "PyTorch"}
 
 
 def render(results: Sequence[dict[str, Any]], date: str) -> dict[str, str]:
     """The text of each table that was measured, with a part for each result (one for each setting of the threads)."""
-    makers = {"training": training, "prediction": prediction, "processes": whole_processes, "growth": growth}
+    makers = {
+        "training": training,
+        "prediction": prediction,
+        "arithmetic": arithmetic,
+        "recording": recording,
+        "processes": whole_processes,
+        "growth": growth,
+    }
     texts: dict[str, str] = {}
     for name, make in makers.items():
         measured = [result for result in results if (set(GROWTH_COLUMNS) if name == "growth" else {name}) & set(result)]
@@ -45,7 +60,7 @@ def conditions(environment: dict[str, Any], date: str) -> str:
 def training(result: dict[str, Any]) -> str:
     """Microseconds of a step, with a line of what the rows come to together."""
     rows = result["training"]
-    lines = [_timings("workload", rows, 1e6), "", *_summary(rows), *_notes(rows)]
+    lines = [_timings("workload", rows, TITLES), "", *_summary(rows), *_notes(rows)]
     return "\n".join(lines)
 
 
@@ -54,7 +69,27 @@ def prediction(result: dict[str, Any]) -> str:
     rows = result["prediction"]
     shares = ", ".join(f"{share:.2f}" for share in _over("script", rows))
     note = [f"purenet over the bare expression: {shares}."] if shares else []
-    return "\n".join([_timings("network", rows, 1e6), "", *note, *_noise(rows)]).rstrip()
+    return "\n".join([_timings("network", rows, TITLES), "", *note, *_noise(rows)]).rstrip()
+
+
+def arithmetic(result: dict[str, Any]) -> str:
+    """Microseconds of a step in native and portable arithmetic."""
+    rows = result["arithmetic"]
+    return "\n".join([_timings("workload", rows, ARITHMETIC_TITLES), "", *_noise(rows)]).rstrip()
+
+
+def recording(result: dict[str, Any]) -> str:
+    """Microseconds that recording adds to a step, and what a long history takes."""
+    rows, opening = result["recording"]["rows"], result["recording"]["opening"]
+    lines = ["| workload | native step | recorded | more, µs | more, % |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        bare, recorded = row["rounds"]["fold"], row["rounds"]["recorded"]
+        more = median(b - a for a, b in zip(bare, recorded, strict=True))
+        share = 100 * (ratio(recorded, bare) - 1)
+        cells = [_cell(bare, 1e6), _cell(recorded, 1e6), f"{1e6 * more:.1f}", f"{share:.1f}"]
+        lines.append(f"| {row['title']} | {' | '.join(cells)} |")
+    opened = f"{1e3 * median(opening['seconds']):.1f} ms to open, {opening['bytes']:.0f} bytes of journal a step"
+    return "\n".join([*lines, "", f"A history of {opening['steps']:,} steps: {opened}.", *_noise(rows)])
 
 
 def whole_processes(result: dict[str, Any]) -> str:
@@ -97,20 +132,20 @@ def _growth(table: list[dict[str, Any]], what: str, column: str) -> str:
     return "\n".join(lines)
 
 
-def _timings(corner: str, rows: list[dict[str, Any]], scale: float) -> str:
-    """A line for each row, a column for each contender: the median, and in brackets the ratio to purenet."""
-    names = [name for name in TITLES if any(name in row["rounds"] for row in rows)]
-    lines = [f"| {corner} | {' | '.join(TITLES[name] for name in names)} |", "|---|" + "---:|" * len(names)]
+def _timings(corner: str, rows: list[dict[str, Any]], titles: dict[str, str]) -> str:
+    """A line for each row, a column for each contender: microseconds, and in brackets the ratio to purenet."""
+    titles = {name: title for name, title in titles.items() if any(name in row["rounds"] for row in rows)}
+    lines = [f"| {corner} | {' | '.join(titles.values())} |", "|---|" + "---:|" * len(titles)]
     for row in rows:
         times = row["rounds"]
         cells = []
-        for name in names:
+        for name in titles:
             if name not in times:
                 cells.append("-")
             elif name == "fold" or "fold" not in times:
-                cells.append(f"**{_cell(times[name], scale)}**" if name == "fold" else _cell(times[name], scale))
+                cells.append(f"**{_cell(times[name], 1e6)}**" if name == "fold" else _cell(times[name], 1e6))
             else:
-                cells.append(f"{_cell(times[name], scale)} ({ratio(times[name], times['fold']):.2f})")
+                cells.append(f"{_cell(times[name], 1e6)} ({ratio(times[name], times['fold']):.2f})")
         lines.append(f"| {row['title']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
