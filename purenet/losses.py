@@ -34,7 +34,7 @@ def _check_floating(prediction: Any, name: str) -> None:
 def _check_regression(prediction: Any, target: Any, name: str) -> None:
     if prediction.dtype.kind not in "fc":
         _check_floating(prediction, name)
-    if prediction.shape != (target.shape if target.__class__ is np.ndarray else np.shape(target)):
+    if prediction.shape != (target.shape if hasattr(target, "shape") else np.shape(target)):
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
             "reshape one of them, for they would be broadcast against each other",

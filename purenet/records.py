@@ -143,7 +143,7 @@ def rebuild(record: T, children: Iterable[Any]) -> T:
 def assemble(cls: type[T], values: dict[str, Any]) -> T:
     """A record of `cls` from all its fields by name, built without conversion or validation."""
     new = cls.__new__(cls)
-    for name, setter in fields_of(cls).setters.items():
+    for name, setter in cls.__purenet_fields__.setters.items():  # type: ignore[attr-defined]
         setter(new, values[name])
     return new
 

@@ -62,13 +62,13 @@ def collect(tree: Any, add: Callable[[Any], None]) -> None:
 
 def fill(tree: Any, take: Callable[[], Any]) -> Any:
     """A tree of the same structure whose leaves are taken one by one, in order; quick on arrays, records and tuples."""
-    cls: Any = type(tree)
+    cls: Any = tree.__class__
     if cls is np.ndarray:
         return take()
     if cls is tuple:
         return tuple([fill(child, take) for child in tree])
-    if hasattr(cls, "__purenet_fields__"):
-        fields = cls.__purenet_fields__
+    fields = getattr(cls, "__purenet_fields__", None)
+    if fields is not None:
         if not fields.child_slots:
             return tree
         new = cls.__new__(cls)

@@ -68,19 +68,25 @@ def _(layer: Dense, x: Any) -> Any:
     return y if bias is None else y + bias
 
 
+_SMALL = 1 << 13
+"""Elements of the operands up to which `x.dot(y)` is quicker than `x @ y`: it takes less to call, but fills the result
+with zeros first."""
+
+
 @forward.register_own_rule
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     """`d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     weight, bias = layer.weight, layer.bias
     if x.shape[-1:] != weight.shape[:1] or x.dtype.kind not in "fc":
         raise _misfit(x, weight)
-    is_matrix = x.__class__ is np.ndarray and x.ndim == 2
-    y = x.dot(weight) if is_matrix else x @ weight  # the same; the method is quicker to call
+    is_plain = x.__class__ is weight.__class__ is np.ndarray
+    is_small = is_plain and x.ndim == 2 and max(x.size, weight.size) <= _SMALL
+    y = x.dot(weight) if is_small else x @ weight
     if bias is not None:
         y += bias
 
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        if not is_matrix or g.__class__ is not np.ndarray:
+        if not is_small or g.__class__ is not np.ndarray:
             leaves, d_x = _pull_any(layer, x, g, wants_x)
         else:
             leaves = [x.T.dot(g)] if bias is None else [x.T.dot(g), _ones(g).dot(g)]
@@ -93,14 +99,15 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
 
 
 def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], Any]:
-    """The pull for an input of any number of axes, and for what stands for an array in a transformation."""
+    """The pull for an input of any size and number of axes, and for what stands for an array in a transformation."""
     weight = layer.weight
     rows, g_rows = x, g
     if x.ndim != 2:
         rows, g_rows = x.reshape(-1, weight.shape[0]), np.reshape(g, (-1, weight.shape[1]))
     leaves = [rows.T @ g_rows]
     if layer.bias is not None:
-        leaves.append(np.add.reduce(g_rows, axis=0))
+        is_array = g_rows.__class__ is np.ndarray
+        leaves.append(_ones(g_rows).dot(g_rows) if is_array else np.add.reduce(g_rows, axis=0))
     return leaves, g @ weight.T if wants_x else None
 
 

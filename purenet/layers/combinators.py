@@ -114,14 +114,13 @@ def _(net: Sequential, x: Any, *, key: Any = None) -> Any:
 
 @partial(forward.register_own_rule, is_composed=True)
 def _(net: Sequential, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
-    pulls, i = [], 0
+    pulls: list[LayerPull] = []
     try:
-        for i, layer in enumerate(net.layers):
-            child_key = None if key is None else _child_key(layer, key, i)
-            x, pull = forward.linearise(layer, x, child_key, plain)
+        for layer in net.layers:
+            x, pull = forward.linearise(layer, x, key and _child_key(layer, key, len(pulls)), plain)
             pulls.append(pull)
     except TreeError as error:
-        raise error.within(f"layers[{i}]") from None
+        raise error.within(f"layers[{len(pulls)}]") from None
 
     def pull_all(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
         leaves: list[Any] = []

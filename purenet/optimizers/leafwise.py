@@ -154,7 +154,7 @@ def packed(
     groups = _groups(given)
     vectors = [_vector(given, group) for group in groups]
     columns = [vectors, *state]
-    if [[(v.size, v.dtype) for v in column] for column in state] != len(state) * [[(v.size, v.dtype) for v in vectors]]:
+    if not all([_alike(vectors, column) for column in state]):
         _check_match(given, tree.leaves(net), updates, place)
         raise StructureError("the state belongs to another net; make it with init(net)", path=place)
     plain = _are_arrays(columns)
@@ -168,6 +168,13 @@ def packed(
             leaves[i] = vector[start:end].reshape(given[i].shape)
             start = end
     return Updates(leaves, updates.build, plain, made), kept
+
+
+def _alike(vectors: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether vectors have the sizes and dtypes of others."""
+    if len(vectors) != len(others):
+        return False
+    return all([v.size == w.size and v.dtype == w.dtype for v, w in zip(vectors, others, strict=True)])
 
 
 def initial_vectors(net: Any, place: str, initial: float = 0.0) -> Leaves:
@@ -226,9 +233,9 @@ def _on_array(
 ) -> Sequence[Any]:
     leaf = operands[0]
     shape, dtype = leaf.shape, leaf.dtype
-    out = [np.empty(shape, dtype) for _ in range(results - reuse)]
-    if reuse:
-        out.insert(0, leaf)
+    out = [leaf] if reuse else []
+    while len(out) < results:
+        out.append(np.empty(shape, dtype))
     if not shape:
         constants = _in_precision(constants, leaf)
     if leaf.size <= _BLOCK:

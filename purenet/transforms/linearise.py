@@ -95,7 +95,10 @@ def linearise(
 
 
 def _are_plain(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    return all([arg.__class__ is np.ndarray or is_plain(arg) for arg in args]) and (not kwargs or is_plain(kwargs))
+    for arg in args:
+        if arg.__class__ is not np.ndarray and not is_plain(arg):
+            return False
+    return not kwargs or is_plain(kwargs)
 
 
 def is_plain(arguments: Any) -> bool:
