@@ -11,9 +11,9 @@ from purenet.errors import PurenetError
 def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Runs every operation of portable arithmetic on known inputs and compares all bits with known answers, in a "
-        "second or two. Prints a line for each operation, and what this machine computes with. Ends with exit code 1 "
-        "if an operation does not conform: please report what it printed then."
+        "Runs every operation of portable arithmetic on known inputs and compares all bits with known answers, in "
+        "less than a second. Prints a line for each operation, and what this machine computes with. Ends with exit "
+        "code 1 if an operation does not conform: please report what it printed then."
     )
 
 

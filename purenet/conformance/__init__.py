@@ -61,8 +61,8 @@ class SelfTest:
 def selftest() -> SelfTest:
     """Whether this machine keeps the numeric contract: its operations on known inputs, compared with known answers.
 
-    It takes a second or two. An answer is the beginning of the digest of all results of an operation, so a single bit
-    makes it differ. An operation that raises an error does not conform either.
+    It takes less than a second. An answer is the beginning of the digest of all results of an operation, so that a
+    single bit makes it differ. An operation that raises an error does not conform either.
 
     Example:
         >>> report = selftest()

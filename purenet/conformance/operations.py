@@ -36,12 +36,13 @@ def operations() -> Mapping[str, Mapping[str, Operation]]:
         "elementary functions": {name: partial(_elementwise, getattr(np, name)) for name in _ELEMENTARY},
         "functions of two arguments": {name: partial(_of_two, getattr(np, name)) for name in _OF_TWO},
         "functions of networks": _network_functions(),
+        "formulas": {name: partial(_on_lines, f) for name, f in _FORMULAS.items()},
         "order and rounding": {name: partial(_elementwise, f) for name, f in _ARRANGED.items()},
         "layers": {name: partial(_layer, layer) for name, layer in _layers().items()},
         "losses": _losses(),
         "optimizers": {name: partial(_optimizer, recipe) for name, recipe in RECIPES.items()},
         "derivatives": _derivatives(),
-        "training": {f"{slices} slices": partial(_training, slices) for slices in (1, 2, 3)}
+        "training": {name: partial(_training, slices) for name, slices in _SLICES.items()}
         | {"float32": partial(_training, 1, np.float32)},
     }
 
@@ -109,9 +110,12 @@ def _products() -> dict[str, Operation]:
         "tensordot": lambda a, b: np.tensordot(a, b, axes=((0, 1), (0, 1))),
         "einsum": lambda a, b: np.einsum("ij,kj->ki", a, b),
     }
-    return {f"matmul, {slices} slices": partial(matmul, slices) for slices in (1, 2, 3)} | {
+    return {f"matmul, {name}": partial(matmul, slices) for name, slices in _SLICES.items()} | {
         name: partial(lambda f: portable(f)(_normal("l", 7, 19), _normal("m", 7, 19)), f) for name, f in others.items()
     }
+
+
+_SLICES = {"1 slice": 1, "2 slices": 2, "3 slices": 3}
 
 
 def _reductions() -> dict[str, Operation]:
@@ -162,10 +166,28 @@ def _network_functions() -> dict[str, Operation]:
     return {f.__name__: partial(_elementwise, f) for f in elementwise} | {f.__name__: partial(on_rows, f) for f in rows}
 
 
+_FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
+    "average": lambda x, y: np.average(x, weights=y * y),
+    "convolve": np.convolve,
+    "cross": lambda x, y: np.cross(x.reshape(-1, 3), y.reshape(-1, 3)),
+    "diff": lambda x, y: np.diff(x * y, n=2),
+    "gradient": lambda x, y: np.gradient(x, 0.1),
+    "interp": lambda x, y: np.interp(x, np.sort(y), x),
+    "linspace": lambda x, y: np.linspace(x, y, 7),
+    "nanmean": lambda x, y: np.nanmean(np.where(x > y, x, np.nan)),
+    "sinc": lambda x, y: np.sinc(x * y),
+    "trace": lambda x, y: np.trace(np.outer(x, y)),
+}
+
+
+def _on_lines(f: Callable[[Any, Any], Any]) -> Any:
+    return portable(f)(_normal("formulas x", 33), _normal("formulas y", 33))
+
+
 _ARRANGED: dict[str, Callable[[Any], Any]] = {
     "sort": lambda x: np.sort(x, axis=-1),
-    "argsort": lambda x: np.argsort(x, axis=-1),
-    "argmax": np.argmax,
+    "argsort": lambda x: np.argsort(x, axis=-1).astype(np.int64),
+    "argmax": lambda x: np.argmax(x).astype(np.int64),
     "clip": lambda x: np.clip(x, -1.0, 1.0),
     "round": lambda x: np.round(x, 2),
     "rint": np.rint,

@@ -1,0 +1,132 @@
+"""The matrix: the programs in new processes, under every BLAS kernel, thread count and SIMD level of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from repository import ROOT
+
+SWITCHES = {
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "GOTO_NUM_THREADS",
+    "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES",
+}  # fmt: skip
+
+# Every kernel that some OpenBLAS has been built with, oldest first. A library runs the nearest that it has in place of
+# one that it lacks, or that the processor cannot run.
+KERNELS = {
+    "x86_64": (
+        *("Prescott", "Core2", "Penryn", "Nehalem", "Opteron_SSE3", "Barcelona", "Bobcat", "Sandybridge", "Bulldozer"),
+        *("Piledriver", "Steamroller", "Excavator", "Haswell", "Zen", "SkylakeX", "Cooperlake", "SapphireRapids"),
+    ),
+    "aarch64": (
+        *("ARMV8", "CORTEXA53", "CORTEXA57", "CORTEXA72", "CORTEXA73", "THUNDERX", "THUNDERX2T99", "TSV110"),
+        *("EMAG8180", "NEOVERSEN1", "NEOVERSEV1", "NEOVERSEN2", "ARMV8SVE", "A64FX", "ARMV9SME"),
+    ),
+}
+THREADS = (1, 2)
+
+_PROBE = """
+import json
+import numpy as np
+from purenet.fingerprint import environment
+for dtype in (np.float32, np.float64):  # a kernel that the processor lacks ends the process here
+    np.ones((65, 33), dtype) @ np.ones((33, 17), dtype) @ np.ones(17, dtype)
+core = getattr(np, "_core", None) or np.core
+print(json.dumps({"environment": environment().to_json(), "dispatched": core._multiarray_umath.__cpu_dispatch__}))
+"""
+
+
+class Cell(NamedTuple):
+    """A condition: the variables that set it, and what the environment has to say of itself then."""
+
+    name: str
+    variables: dict[str, str]
+    told: dict[str, Any]
+
+
+def run(arguments: Sequence[str], variables: dict[str, str], timeout: float = 600) -> Any:
+    """What a new process prints as JSON under these variables alone; None if the processor could not run it.
+
+    Raises:
+        RuntimeError: if it fails in another way.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in SWITCHES}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    command = [sys.executable, "-W", "error", *arguments]
+    done = subprocess.run(
+        command, env={**kept, **variables, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    if done.returncode < 0:  # by a signal, as when an instruction is not known
+        return None
+    if done.returncode:
+        raise RuntimeError(f"under {variables}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def in_parallel(jobs: Sequence[tuple[Sequence[str], dict[str, str]]]) -> list[Any]:
+    """The results of `run`, as many at a time as there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(lambda job: run(*job), jobs))
+
+
+def kernels() -> dict[str, str]:
+    """The kernels that NumPy's OpenBLAS has and this processor can run, each with a value of OPENBLAS_CORETYPE."""
+    here = run(["-c", _PROBE], {})["environment"]
+    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(here["machine"], here["machine"])
+    if here["blas_kernel"] is None:
+        return {}
+    names = KERNELS.get(machine, ())
+    found = in_parallel([(["-c", _PROBE], {"OPENBLAS_CORETYPE": name}) for name in names])
+    pairs = [(told["environment"]["blas_kernel"], name) for name, told in zip(names, found, strict=True) if told]
+    return dict(reversed(pairs))  # of several names for one kernel, the first
+
+
+def simd_levels() -> list[tuple[str, ...]]:
+    """What to switch off of the instruction sets that NumPy uses here: the highest, more, and at last all of them."""
+    probed = run(["-c", _PROBE], {})
+    dispatched = [name for name in probed["dispatched"] if name in probed["environment"]["simd"]]
+    stride = max(1, -(-len(dispatched) // 5))
+    return [tuple(dispatched[start:]) for start in range(0, len(dispatched), stride)]
+
+
+def cells() -> Iterator[Cell]:
+    """Every condition of the matrix: kernels by threads, SIMD levels, and the least of everything."""
+    found = kernels()
+    yield Cell("as it is", {}, {})
+    for kernel, name in found.items():
+        for threads in THREADS:
+            variables = {"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": str(threads)}
+            yield Cell(f"{kernel}, {threads} threads", variables, {"blas_kernel": kernel, "blas_threads": threads})
+    levels = simd_levels()
+    for off in levels:
+        variables = {"NPY_DISABLE_CPU_FEATURES": " ".join(off)}
+        yield Cell(f"without {' '.join(off)}", variables, {"simd_off": off})
+    if found and levels:
+        kernel, name = list(found.items())[-1]  # the oldest
+        variables = {"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": "1"}
+        variables["NPY_DISABLE_CPU_FEATURES"] = " ".join(levels[0])
+        yield Cell(f"{kernel}, without SIMD", variables, {"blas_kernel": kernel, "simd_off": levels[0]})
+
+
+def is_as_told(cell: Cell, environment: dict[str, Any]) -> bool:
+    """Whether a process ran under the condition that it was to run under."""
+    for name, value in cell.told.items():
+        met = set(value) <= set(environment[name]) if isinstance(value, tuple) else environment[name] == value
+        if not met:
+            return False
+    return True
+
+
+def matrix(*arguments: str) -> list[tuple[Cell, Any]]:
+    """What `python -m portability.programs` prints in every cell; `arguments` are those of the command."""
+    every = list(cells())
+    found = in_parallel([(["-m", "portability.programs", *arguments], cell.variables) for cell in every])
+    return list(zip(every, found, strict=True))
