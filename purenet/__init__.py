@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it agains
         digest as digest,
         same_bits as same_bits,
     )
+    from purenet.conformance import (
+        selftest as selftest,
+    )
     from purenet.data import (
         Batches as Batches,
         Dataset as Dataset,
@@ -36,6 +39,23 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it agains
         standardize as standardize,
         to_dataset as to_dataset,
         train_test_split as train_test_split,
+    )
+    from purenet.fingerprint import (
+        environment as environment,
+    )
+    from purenet.history import (
+        History as History,
+        Run as Run,
+        Snapshots as Snapshots,
+        diff as diff,
+        fork as fork,
+        open_history as open_history,
+        prune as prune,
+        record as record,
+        record_states as record_states,
+        resume as resume,
+        train as train,
+        verify as verify,
     )
     from purenet.layers import (
         Dense as Dense,
@@ -130,9 +150,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "": ("errors", "losses", "random", "schedules", "tree"),
     "arithmetic.modes": ("Native", "Portable"),
     "canonical": ("digest", "same_bits"),
+    "conformance": ("selftest",),
     "data": (
         *("Batches", "Dataset", "Standardize", "one_hot", "read_csv", "read_npy", "read_npz", "standardize"),
         *("to_dataset", "train_test_split"),
+    ),
+    "fingerprint": ("environment",),
+    "history": (
+        *("History", "Run", "Snapshots", "diff", "fork", "open_history", "prune", "record", "record_states"),
+        *("resume", "train", "verify"),
     ),
     "layers": (
         *("Dense", "Dropout", "Elu", "Flatten", "Gelu", "LayerNorm", "LeakyRelu", "Relu", "Residual", "Sequential"),

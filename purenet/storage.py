@@ -16,6 +16,7 @@ from purenet.structure import Builder, Describer, is_named_tuple_type, is_record
 
 _FORMAT = "1"
 _MODULES = (
+    "purenet.arithmetic.modes",
     "purenet.keys",
     "purenet.transforms.custom",
     "purenet.layers",
@@ -28,6 +29,7 @@ _MODULES = (
     "purenet.data",
     "purenet.training",
     "purenet.model",
+    "purenet.history.run",
 )
 """The modules whose records and functions a file may name."""
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import re
 import runpy
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from commands import Done, start
 from repository import ROOT, python
 from toolz import nth
 
@@ -26,24 +25,6 @@ from purenet.model import Model
 from purenet.optimizers import RECIPES
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-class Done(NamedTuple):
-    """How a command ended, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def losses(self) -> dict[int, float]:
-        """The losses that were printed, by step."""
-        return {int(step): float(loss) for step, loss in re.findall(r"^(\d+) (\S+)$", self.out, re.M)}
-
-    def value(self, name: str) -> str:
-        """A value of the summary."""
-        [found] = re.findall(rf"^{re.escape(name)}  +(.*)$", self.out, re.M)
-        return str(found)
 
 
 Run = Callable[..., Done]
@@ -500,18 +481,6 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[4].startswith("0 263655")
     assert python("-m", "purenet", "fit", "--optimizer", "x", folder=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []
-
-
-def start(*words: object, **options: Any) -> subprocess.Popen[str]:
-    """Start a command in a process of its own, with Python's usual answer to Ctrl-C."""
-    program = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from purenet.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-W", "error", "-c", program, *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", **options)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

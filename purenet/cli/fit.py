@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import math
-import sys
+import os
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
+from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from toolz import accumulate, take
 
 import purenet as pn
 from purenet.cli import options as types
 from purenet.cli.plan import Plan, make_plan
+from purenet.cli.terminal import Terminal
+from purenet.cli.watch import Watch, how_to_resume, snapshots, written
+from purenet.errors import ArgumentError, ReplayError
+from purenet.history import History, Snapshots, record, train, verify
+from purenet.history.run import start_of
 from purenet.optimizers import RECIPES
 
 PIECE = 4096
 """How many rows go through the network together when it is evaluated."""
-
-_SECONDS_BETWEEN = 0.1
-
-
-class Terminal:
-    """Results on standard output, and a line of progress on standard error if that is a terminal."""
-
-    def __init__(self) -> None:
-        self._next = 0.0 if sys.stderr.isatty() else math.inf
-        self._progress_is_shown = False
-
-    def say(self, line: str = "") -> None:
-        """A line of the result; it is there at once, also in a pipe."""
-        self.clear()
-        print(line, flush=True)
-
-    def progress(self, done: int, total: int, loss: float) -> None:
-        """Show how far the work is, a few times in a second."""
-        now = perf_counter()
-        if now >= self._next:
-            self._next = now + _SECONDS_BETWEEN
-            self._progress_is_shown = True
-            print(f"\r\x1b[Kstep {done} of {total}, loss {loss:.4g}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Wipe the line of progress away."""
-        if self._progress_is_shown:
-            self._progress_is_shown = False
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Without a table: the random data and the network of the first seed program, drawn by "
-        "numpy.random.RandomState(seed). Only --hidden (default 100), --activation, --optimizer (default sgd), "
-        "--learning-rate (default 1e-6), --steps (default 500), --seed and --save apply then."
+        "numpy.random.RandomState(seed); the run is recorded, in a temporary folder if --out names none, and a part of "
+        "it that is drawn at random is executed again to compare the bits. Of the options on data and batches none "
+        "applies then; the defaults are --hidden 100, --optimizer sgd, --learning-rate 1e-6, --steps 500, --slices 3."
     )
     add = parser.add_argument
     add("table", nargs="?", help="a CSV table (.csv, .csv.gz), or an NPZ archive with arrays x and y")
@@ -78,60 +55,108 @@ def configure(parser: ArgumentParser) -> None:
     training("--learning-rate", type=types.rate, metavar="R", help="default: by the optimizer")
     training("--batch-size", type=types.count, metavar="N", help="rows in a batch (default 64)")
     training("--steps", type=types.count, metavar="N", help="steps to take (default 2000)")
+    types.add_arithmetic(training)
     training("--seed", type=types.seed, default=0, metavar="N", help="all randomness follows from it (default 0)")
     add("--save", metavar="PATH", help="write the model there, for purenet predict and purenet.load")
+    add("--out", metavar="FOLDER", help="record the run in this new folder, for purenet show, resume, fork and others")
+    types.add_snapshots(parser)
 
 
 def run(options: Namespace) -> None:
     """Train, and report what came of it."""
-    if options.save is not None:
-        types.check_writable(options.save, options.table)
+    _check(options)
     terminal = Terminal()
     plan = make_plan(options)
     for line in (*plan.description, ""):
         terminal.say(line)
     # A loss that overflows is an error that names the step; NumPy's warnings would only precede it.
-    with np.errstate(over="ignore", invalid="ignore"):
-        state, seconds, ended_by = train(plan, terminal)
-        progress = f"after {state.step} of {plan.steps} steps"
-        if options.save is not None:  # before anything is said, which may fail where nobody listens
-            pn.save(plan.as_model(state.net), options.save)
-        if isinstance(ended_by, BrokenPipeError):
-            if options.save is not None:
-                saved = f"what was reached {progress} is saved in {options.save}"
-                print(f"purenet: nobody reads the output; {saved}", file=sys.stderr)
-            raise ended_by
-        summary = (("", ""), *_summary(plan, state, seconds))
-    for name, value in summary:
-        terminal.say(f"{name:<14} {value}".rstrip())
+    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
+        folder, policy = options.out, snapshots(options)
+        if options.table is None and folder is None:
+            temporary = stack.enter_context(TemporaryDirectory(prefix="purenet-", ignore_cleanup_errors=True))
+            folder, policy = os.path.join(temporary, "run"), Snapshots(every=-(-plan.run.steps // 5))  # noqa: PTH118
+        state, history, seconds, ended_by = _trained(plan, folder, policy, terminal)
+        kept = None if history is None else options.out  # Ctrl-C may have come before it began
+        _finish(Finished(plan, state, seconds, ended_by, options.save, kept), terminal)
+        if history is not None and options.table is None:
+            terminal.value("replayed", _replayed(history, options.seed))
+
+
+def _check(options: Namespace) -> None:
+    """Find out before the work is done whether its results have a place."""
     if options.save is not None:
-        terminal.say(f"{'saved':<14} {options.save}")
-    if ended_by is not None:
-        raise KeyboardInterrupt(progress)
+        types.check_writable(options.save, options.table, "--save")
+    if options.out is not None:
+        types.check_new(options.out)
+    elif options.snapshots_every is not None:
+        raise ArgumentError("needs a folder to store states in: --out FOLDER", path="--snapshots-every")
 
 
-def train(plan: Plan, terminal: Terminal) -> tuple[pn.State, float, BaseException | None]:
-    """Fold the steps over the batches, saying the loss now and then: the state, the seconds, what ended it early."""
-    step = pn.make_step(plan.objective, plan.optimizer)
-    state = pn.init_state(plan.net, plan.optimizer, key=plan.key)
-    states = islice(accumulate(step, take(plan.steps, plan.batches), state), 1, None)
-    ended_by: BaseException | None = None
+def _trained(
+    plan: Plan, folder: str | None, policy: Snapshots | None, terminal: Terminal
+) -> tuple[pn.State, History | None, float, BaseException | None]:
+    """Take the steps: the last state, the history if there is one, the seconds, what ended it early."""
+    watch = Watch(terminal, plan.run.steps, start_of(plan.run))
+    history, ended_by = None, None
     began = perf_counter()
     try:
-        for state in states:  # Ctrl-C may come at any moment: the last state is a value, and so it is whole
-            if is_shown(state.step - 1, plan.steps):
-                terminal.say(f"{state.step - 1} {float(state.loss)!r}")
-            terminal.progress(state.step, plan.steps, float(state.loss))
+        if folder is None:
+            for state in islice(train(plan.run), 1, None):
+                watch(state)
+        else:
+            trees = {"model": plan.template}
+            history, ended_by = written(
+                folder, lambda: record(plan.run, folder, snapshots=policy, trees=trees, progress=watch)
+            )
     except (KeyboardInterrupt, BrokenPipeError) as end:
         ended_by = end
     finally:
         terminal.clear()
-    return state, perf_counter() - began, ended_by
+    seconds, state = perf_counter() - began, watch.state
+    if history is not None and history.steps != state.step:  # Ctrl-C came between the two
+        state = history[-1]
+    return state, history, seconds, ended_by
 
 
-def is_shown(step: int, steps: int) -> bool:
-    """Whether the loss at a step is printed: at 0, 1, 2, 5, 10, 20, 50 and so on, and at the last."""
-    return str(step).rstrip("0") in ("", "1", "2", "5") or step == steps - 1
+class Finished(NamedTuple):
+    """A training that has ended: its last state, the seconds, what ended it early, where its results go."""
+
+    plan: Plan
+    state: pn.State
+    seconds: float
+    ended_by: BaseException | None
+    save: str | None
+    history: str | None
+
+
+def _finish(done: Finished, terminal: Terminal) -> None:
+    """Save the model, and say what the run came to."""
+    plan, state, ended_by = done.plan, done.state, done.ended_by
+    progress = f"after {state.step} of {plan.run.steps} steps"
+    if done.save is not None:  # before anything is said, which may fail where nobody listens
+        pn.save(pn.tree.at(plan.template, "net", state.net), done.save)
+    if isinstance(ended_by, BrokenPipeError):
+        kept = [] if done.save is None else [f"saved in {done.save}"]
+        kept += [] if done.history is None else [f"recorded in {done.history}: {how_to_resume(done.history)}"]
+        if kept:
+            terminal.note(f"nobody reads the output; what was reached {progress} is {' and '.join(kept)}")
+        raise ended_by
+    for name, value in (("", ""), *_summary(plan, state, done.seconds)):
+        terminal.value(name, value)
+    if done.save is not None:
+        terminal.value("saved", done.save)
+    if done.history is not None:
+        terminal.value("history", done.history)
+    if ended_by is not None:
+        raise KeyboardInterrupt(progress if done.history is None else f"{progress}; {how_to_resume(done.history)}")
+
+
+def _replayed(history: History, seed: int) -> str:
+    """Execute a part of a history again, drawn by the run's own seed; what was found."""
+    found = verify(history, replay=1, key=pn.key(seed))
+    if not found:
+        raise ReplayError(f"{found.problems[0]}; purenet selftest tells whether this machine computes as it should")
+    return f"{found.replayed} of {found.steps} steps, drawn at random: the same bits"
 
 
 def _summary(plan: Plan, state: pn.State, seconds: float) -> Iterator[tuple[str, str]]:
@@ -143,6 +168,7 @@ def _summary(plan: Plan, state: pn.State, seconds: float) -> Iterator[tuple[str,
     yield "steps", str(state.step)
     if state.step:
         yield "time per step", f"{1000 * seconds / state.step:.3f} ms"
+    yield "arithmetic", types.describe(plan.run.arithmetic)
     yield "digest", pn.digest(state.net)
 
 
@@ -158,7 +184,7 @@ def _loss(plan: Plan, net: Any, data: pn.Dataset) -> str:
         weights = () if piece.weights is None else (piece.weights,)
         size = float(len(piece)) if piece.weights is None else float(np.sum(piece.weights))
         if size > 0:
-            losses.append(float(plan.objective(net, (piece.x, piece.y, *weights))))
+            losses.append(float(plan.run.objective(net, (piece.x, piece.y, *weights))))
             sizes.append(size)
     return f"{np.average(losses, weights=sizes):.6g}" if losses else "none: all weights are zero"
 

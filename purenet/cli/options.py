@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -13,6 +13,8 @@ from typing import Any
 
 import purenet as pn
 from purenet.errors import ArgumentError
+
+ARITHMETICS = ("portable", "native")
 
 ACTIVATIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -64,6 +66,13 @@ def value(read: Callable[[str], Any], fits: Callable[[Any], bool], expected: str
 
 
 count = value(int, lambda n: n >= 1, "an integer of at least 1")
+whole = value(int, lambda n: True, "an integer")
+slices = value(int, lambda n: 1 <= n <= 3, "1, 2 or 3")
+replay = value(
+    lambda text: text if text in ("all", "none") else int(text),
+    lambda found: isinstance(found, str) or found >= 1,
+    "all, none, or how many segments",
+)
 seed = value(int, lambda n: n >= 0, "an integer of at least 0")
 rate = value(float, lambda x: 0 < x < math.inf, "a number above 0")
 fraction = value(float, lambda x: 0 <= x < 1, "a fraction of at least 0 and below 1, such as 0.2")
@@ -79,9 +88,9 @@ single_character = value(
 )
 
 
-def check_writable(path: str, source: str | None) -> None:
-    """Raise an error if the model could not be saved, or would replace its data, before the work is done."""
-    place = f"--save {path}"
+def check_writable(path: str, source: str | None, place: str = "") -> None:
+    """Raise an error if a file could not be written, or would replace its data, before the work is done."""
+    place = f"{place} {path}".strip()
     if os.path.isdir(path) or not os.path.basename(path):  # noqa: PTH112, PTH119
         raise ArgumentError("this is a folder; name a file in it, such as model.safetensors", path=place)
     if source is not None and os.path.exists(path) and os.path.samefile(path, source):  # noqa: PTH110, PTH121
@@ -95,3 +104,39 @@ def check_writable(path: str, source: str | None) -> None:
     except OSError as error:
         problem = f"nothing can be written in {folder} ({error.strerror or error}); choose another folder"
         raise ArgumentError(problem, path=place) from None
+
+
+def add_snapshots(parser: ArgumentParser) -> None:
+    """Declare `--snapshots-every`."""
+    parser.add_argument("--snapshots-every", type=count, metavar="N",
+                        help="store every so many states (default: one about every second)")  # fmt: skip
+
+
+def check_new(path: str) -> None:
+    """Raise an error if a history could not begin there, because something is there already."""
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):  # noqa: PTH112, PTH208
+        raise ArgumentError("something is there already; choose another folder, or purenet resume it", path=path)
+
+
+def add_arithmetic(add: Callable[..., Any]) -> None:
+    """Declare what `arithmetic` reads."""
+    add("--arithmetic", type=one_of(ARITHMETICS), metavar="NAME",
+        help="portable: the same bits on every machine (default); native: the quickest here")  # fmt: skip
+    add("--slices", type=slices, metavar="N",
+        help="1, 2 or 3: precision of portable products, about 21, 42 or 53 bits")  # fmt: skip
+
+
+def arithmetic(options: Namespace, default_slices: int = 1) -> pn.Portable | pn.Native:
+    """The arithmetic that was asked for; portable if nothing was said."""
+    if options.arithmetic == "native":
+        if options.slices is not None:
+            raise ArgumentError("native arithmetic has no slices; leave one of the two out", path="--slices")
+        return pn.Native()
+    return pn.Portable(slices=options.slices or default_slices)
+
+
+def describe(mode: Any) -> str:
+    """An arithmetic in words."""
+    if isinstance(mode, pn.Portable):
+        return f"{mode.version}, {mode.slices} slice{'s' if mode.slices > 1 else ''}: the same bits on every machine"
+    return "native: the bits of this machine and its libraries"

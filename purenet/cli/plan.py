@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from itertools import pairwise, repeat
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 import purenet as pn
-from purenet.cli.options import ACTIVATIONS
+from purenet.cli.options import ACTIVATIONS, arithmetic
+from purenet.cli.terminal import count
 from purenet.data.tables import Table, reads_as_number
 from purenet.errors import ArgumentError, DataError
+from purenet.history import Run
 from purenet.model import Model
 from purenet.optimizers import by_name
 
@@ -119,6 +120,9 @@ def _from_arrays(path: str, arrays: Mapping[str, Any], task: Task | None) -> Sou
 LEARNING_RATES = MappingProxyType({"sgd": 1e-2, "adagrad": 1e-2, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3})
 """Where nothing is said about the learning rate of an optimizer."""
 
+SEED_SLICES = 3
+"""Slices of the products on random data: as many as it takes for the losses that the seed program prints."""
+
 LARGEST_RANDOM_STATE = 2**32 - 1
 """The largest seed of the generator that draws the random data."""
 
@@ -128,27 +132,17 @@ class Plan(NamedTuple):
 
     Attributes:
         description: what is said about it beforehand, in lines.
-        net: the network before training.
-        objective: what is minimised.
-        optimizer: how.
-        batches: what the steps go over, without end.
-        key: where the steps draw from.
-        steps: how many there are.
+        run: the run.
         train: all that is trained on, on the scale that the network sees.
         test: what is held out, on the same scale; None if nothing is.
-        as_model: makes a trained network the model that is saved.
+        template: the model that is saved, but for its network.
     """
 
     description: tuple[str, ...]
-    net: Any
-    objective: Callable[..., Any]
-    optimizer: Any
-    batches: Iterable[Any]
-    key: Any
-    steps: int
+    run: Run
     train: pn.Dataset
     test: pn.Dataset | None
-    as_model: Callable[[Any], Model]
+    template: Model
 
 
 def make_plan(options: Namespace) -> Plan:
@@ -186,15 +180,17 @@ def _for_random_data(options: Namespace) -> Plan:
             f"network {_arrows(sizes)} with {options.activation}, no biases; sum squared error over {len(data)} rows",
             f"{options.optimizer}, learning rate {rate:g}",
         ),
-        net=net,
-        objective=pn.objective(pn.losses.sum_squared_error),
-        optimizer=by_name(options.optimizer, rate),
-        batches=repeat((data.x, data.y)),
-        key=None,
-        steps=options.steps,
+        run=Run(
+            net=net,
+            objective=pn.objective(pn.losses.sum_squared_error),
+            optimizer=by_name(options.optimizer, rate),
+            batches=pn.Batches(data, size=None),
+            steps=options.steps,
+            arithmetic=arithmetic(options, SEED_SLICES),
+        ),
         train=data,
         test=None,
-        as_model=Model,
+        template=Model(None),
     )
 
 
@@ -221,16 +217,19 @@ def _for_table(options: Namespace) -> Plan:
             f"network {_arrows(sizes)} with {options.activation}; {loss.__name__.replace('_', ' ')}",
             f"{options.optimizer}, learning rate {rate:g}, batches of {size}, seed {options.seed}",
         ),
-        net=pn.mlp(net_key, sizes, activation=ACTIVATIONS[options.activation], dtype=train.x.dtype),
-        objective=pn.objective(loss),
-        optimizer=by_name(options.optimizer, rate),
-        batches=pn.Batches(train, size=size, key=run_key),
-        key=run_key,
-        steps=options.steps,
+        run=Run(
+            net=pn.mlp(net_key, sizes, activation=ACTIVATIONS[options.activation], dtype=train.x.dtype),
+            objective=pn.objective(loss),
+            optimizer=by_name(options.optimizer, rate),
+            batches=pn.Batches(train, size=size, key=run_key),
+            steps=options.steps,
+            key=run_key,
+            arithmetic=arithmetic(options),
+        ),
         train=train,
         test=test,
-        as_model=partial(
-            Model,
+        template=Model(
+            None,
             standardize_x=scale_x,
             standardize_y=scale_y,
             inputs=source.inputs,
@@ -267,7 +266,7 @@ def _batch_size(options: Namespace, rows: int) -> int:
 def _describe_source(source: Source) -> str:
     rows, inputs = source.dataset.x.shape
     target = "" if source.target is None else f", to predict {source.target}"
-    return f"{os.path.basename(source.path)}: {_count(rows, 'row')}, {_count(inputs, 'input')}{target}"  # noqa: PTH119
+    return f"{os.path.basename(source.path)}: {count(rows, 'row')}, {count(inputs, 'input')}{target}"  # noqa: PTH119
 
 
 def _describe_task(source: Source) -> str:
@@ -281,11 +280,7 @@ def _describe_parts(train: pn.Dataset, test: pn.Dataset | None, scale_x: Any, sc
     held_out = "none held out" if test is None else f"{len(test)} held out"
     what = "inputs" if scale_y is None else "inputs and target"
     scaled = "" if scale_x is None else f"; {what} standardized"
-    return f"{_count(len(train), 'row')} to train on, {held_out}{scaled}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{count(len(train), 'row')} to train on, {held_out}{scaled}"
 
 
 def _arrows(sizes: Iterable[int]) -> str:

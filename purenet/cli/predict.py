@@ -1,9 +1,10 @@
-"""`purenet predict`: apply a model that `purenet fit` saved to the rows of a table."""
+"""`purenet predict`: apply a model, or a recorded run as it was at a step, to the rows of a table."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import purenet as pn
 from purenet.cli import options as types
 from purenet.cli.fit import PIECE
+from purenet.cli.histories import add_step, model_at, opened
 from purenet.cli.plan import in_floats, is_archive
-from purenet.errors import DataError, StorageError
+from purenet.cli.terminal import Terminal
+from purenet.errors import ArgumentError, DataError, StorageError
 from purenet.model import Model
 
 
@@ -22,18 +25,16 @@ def configure(parser: ArgumentParser) -> None:
         "Prints a CSV table with a line for each row. The columns that the model needs are found by their names, and "
         "others are left out."
     )
-    parser.add_argument("model", help="a file that purenet fit --save wrote")
+    parser.add_argument("model", help="a file that purenet fit --save wrote, or the folder of a recorded run")
     parser.add_argument("table", help="a CSV table (.csv, .csv.gz), or an NPZ archive with the array x")
     parser.add_argument("--delimiter", type=types.single_character, default=",", metavar="C",
                         help="what stands between cells")  # fmt: skip
+    add_step(parser)
 
 
 def run(options: Namespace) -> None:
     """Print a prediction for each row."""
-    model = pn.load(options.model, classes=(Model,))
-    if not isinstance(model, Model):
-        kind = type(model).__name__
-        raise StorageError(f"it holds a {kind}, not a model that purenet fit --save wrote", path=options.model)
+    model = _model(options.model, options.step)
     x = _inputs(model, options.table, options.delimiter)
     write = csv.writer(sys.stdout, lineterminator="\n").writerow
     for start in range(0, len(x), PIECE):
@@ -42,6 +43,20 @@ def run(options: Namespace) -> None:
             write(_columns(model, predictions))
         for row in predictions.tolist():
             write(row if isinstance(row, list) else [row])
+
+
+def _model(path: str, step: int | None) -> Model:
+    """The model in a file, or in a history."""
+    if os.path.isdir(path):  # noqa: PTH112
+        with opened(path, Terminal()) as history:
+            return model_at(history, step)
+    if step is not None:
+        raise ArgumentError(f"{path} holds one model; only the folder of a recorded run has steps", path="--step")
+    model = pn.load(path, classes=(Model,))
+    if not isinstance(model, Model):
+        kind = type(model).__name__
+        raise StorageError(f"it holds a {kind}, not a model that purenet fit --save wrote", path=path)
+    return model
 
 
 def _columns(model: Model, predictions: Any) -> list[str]:

@@ -1,14 +1,14 @@
 """The check of a state: 16 bytes that the journal keeps for each step, computed in microseconds.
 
-Each leaf, in the order of `purenet.tree.leaves`, has a tag: the CRC-32 of its bytes in C order, little-endian. Of a leaf
-of more than 16,384 bytes, not all are: it is cut into 128 runs of as many words of 8 bytes as it has for each, the words
-of a run are combined by exclusive or, and the 128 results and the bytes left over are hashed. All of this is linear, so
-that one flipped bit, wherever it is, always changes the tag of its leaf.
+Each leaf, in the order of `purenet.tree.leaves`, has a tag: the CRC-32 of its bytes in C order, little-endian. A leaf
+of more than 16,384 bytes is made shorter first: it is cut into 128 equal runs of as many words of 8 bytes as there
+are for each, and the words of a run are combined by exclusive or; the 128 results and the bytes left over are what is
+hashed. All of this is linear, so that one flipped bit, wherever it is, always changes the tag of its leaf.
 
-The check is the CRC-32 of the tags (4 bytes each, little-endian) in 4 bytes, and 12 bytes of marks, which tell leaves
-apart where two checks differ. Up to 12 leaves: byte i is the lowest byte of tag i, and 0 behind the last one. Up to 96:
-leaf i has the `96 // count` lowest bits of its tag, leaf 0 in the lowest bits of a little-endian integer. More than that:
-all zero. Leaves whose marks differ do differ; a leaf that differs may have the same mark by chance.
+The check is the CRC-32 of the tags (4 bytes each, little-endian) in 4 bytes, little-endian, and 12 bytes of marks,
+which tell leaves apart where two checks differ. Up to 12 leaves: byte i is the lowest byte of tag i, and 0 behind the
+last one. Up to 96: leaf i has the `96 // count` lowest bits of its tag, leaf 0 in the lowest bits of a little-endian
+integer. More: all zero. Leaves whose marks differ do differ; a leaf that differs may have the same mark by chance.
 """
 
 from __future__ import annotations
@@ -63,19 +63,24 @@ def leaves_that_differ(a: bytes, b: bytes, count: int) -> list[int]:
 def _collect_tags(tree: Any, add: Callable[[int], None]) -> None:
     """Hand the tag of every leaf to `add`: `purenet.walk.collect`, written out because it runs at every step."""
     cls: Any = tree.__class__
-    if cls is tuple:
+    if cls is np.ndarray:
+        add(crc32(tree) if tree.nbytes <= _SMALL and tree.dtype.isnative else _tag(tree))
+    elif isinstance(tree, tuple):
         for child in tree:
-            if child is not None:
-                _collect_tags(child, add)
-    elif hasattr(cls, "__purenet_fields__"):
-        for read, _ in cls.__purenet_fields__.child_slots:
-            child = read(tree)
-            if child.__class__ is np.ndarray and child.nbytes <= _SMALL and child.dtype.isnative:
-                add(crc32(child))
-            elif child is not None:
-                _collect_tags(child, add)
+            _collect_tags(child, add)
+    elif tree is None:
+        return
+    elif cls is np.float64 and _SMALL > 0:
+        add(crc32(tree))
+    elif (fields := getattr(cls, "__purenet_fields__", None)) is not None:
+        for read, _ in fields.child_slots:
+            part: Any = read(tree)
+            if part.__class__ is np.ndarray and part.nbytes <= _SMALL and part.dtype.isnative:
+                add(crc32(part))  # type: ignore[arg-type]
+            else:
+                _collect_tags(part, add)
     elif is_leaf(tree):
-        add(crc32(tree) if cls is np.float64 and _SMALL > 0 else _tag(tree))
+        add(_tag(tree))
     else:
         for _, child in branches(tree):
             _collect_tags(child, add)
@@ -84,10 +89,10 @@ def _collect_tags(tree: Any, add: Callable[[int], None]) -> None:
 def _tag(leaf: Any) -> int:
     """The tag of a leaf of any kind, size, layout and byte order."""
     array = leaf if leaf.__class__ is np.ndarray and leaf.nbytes > _LARGE else leaf_array(leaf, "")
-    data = array if _SMALL > 0 and array.dtype.isnative and array.flags.c_contiguous else little_endian(array)
+    data: Any = array if _SMALL > 0 and array.dtype.isnative and array.flags.c_contiguous else little_endian(array)
     if array.nbytes <= _LARGE:
         return crc32(data)
     words = array.nbytes // (8 * _RUNS) * _RUNS
     runs = np.frombuffer(data, np.uint64, words).reshape(_RUNS, -1)
-    rest = np.frombuffer(data, np.uint8, offset=8 * words)
+    rest: Any = np.frombuffer(data, np.uint8, offset=8 * words)
     return crc32(rest, crc32(np.bitwise_xor.reduce(runs, axis=1)))

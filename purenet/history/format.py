@@ -6,7 +6,6 @@ checked, and a `StorageError` says what is wrong.
 
 from __future__ import annotations
 
-import json
 import struct as binary
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -124,6 +123,8 @@ def parse_journal_header(header: bytes) -> Layout:
 
 def document(contents: Mapping[str, Any], indent: int | None = None) -> tuple[bytes, str]:
     """A JSON document that begins with its own digest, and that digest."""
+    import json
+
     try:
         separators = (",", ":") if indent is None else (",", ": ")
         text = json.dumps(

@@ -9,7 +9,6 @@ from operator import index
 from pathlib import Path
 from typing import Any, NoReturn, overload
 
-import attrs
 import numpy as np
 
 from purenet import tree
@@ -17,13 +16,16 @@ from purenet.errors import ArgumentError, DtypeError, EnvironmentWarning, Replay
 from purenet.fingerprint import Environment, environment, from_json
 from purenet.history.check import leaves_that_differ, state_check
 from purenet.history.reader import HistoryReader
-from purenet.history.recipe import build
+from purenet.history.recipe import ARRAYS, build
 from purenet.history.run import Program, Run, advance, program_of, start_of
 from purenet.records import Array, fields_of, frozen
 from purenet.safetensors import PathLike
 
-DECISIVE = ("purenet", "numpy", "machine", "c_library", "blas", "blas_version", "blas_configuration", "blas_kernel")
-DECISIVE += ("blas_threads", "simd")  # what the bits of native arithmetic can depend on
+DECISIVE = (
+    *("purenet", "numpy", "machine", "c_library", "simd"),
+    *("blas", "blas_version", "blas_configuration", "blas_kernel", "blas_threads"),
+)
+"""What in an environment the bits of native arithmetic can depend on."""
 
 
 class History(Sequence[Any]):
@@ -44,11 +46,10 @@ class History(Sequence[Any]):
         >>> import pathlib, tempfile
         >>> import numpy as np
         >>> import purenet as pn
-        >>> from purenet.history import Run, record
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
-        >>> history = record(run, pathlib.Path(tempfile.mkdtemp(), "first"))
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> history = pn.record(run, pathlib.Path(tempfile.mkdtemp(), "first"))
         >>> history.losses.tolist(), history[2].net.weight.tolist(), [state.step for state in history[1:]]
         ([9.0, 2.25, 0.5625], [[2.25]], [1, 2, 3])
     """
@@ -119,6 +120,20 @@ class History(Sequence[Any]):
         return from_json(self.reader.manifest.get("environment"))
 
     @property
+    def trees(self) -> tuple[str, ...]:
+        """The names of what it holds beside its states (`pn.record(..., trees=...)`)."""
+        return tuple(sorted(set(self.reader.manifest["files"]) - {ARRAYS}))
+
+    def load(self, name: str) -> Any:
+        """What it holds under a name beside its states.
+
+        Raises:
+            ArgumentError: if there is nothing of that name.
+            StorageError: if it is damaged.
+        """
+        return self.reader.load(name, self.classes)
+
+    @property
     def is_fork(self) -> bool:
         """Whether it begins in another history."""
         return self.reader.manifest.get("parent") is not None
@@ -150,7 +165,9 @@ class History(Sequence[Any]):
         own = np.full(self.steps - self.start, missing) if own is None else own
         if self.start == 0 or self.parent is None:
             return own
-        return frozen(np.concatenate([self.parent.whole(part, missing)[: self.start], own]))
+        before = self.parent.whole(part, missing)[: self.start]
+        joined: Array = frozen(np.concatenate([before, own]))
+        return joined
 
     def nearest(self, t: int) -> tuple[int, Any]:
         """The last stored state at or before step t, with its number; the start, if there is none."""
@@ -184,8 +201,9 @@ class History(Sequence[Any]):
         if self.reader.manifest.get("arithmetic", "native") != "native":
             return ()
         here = environment()
-        alike = {name: getattr(here, name) for name in fields_of(Environment).names if name not in DECISIVE}
-        return attrs.evolve(self.environment, **alike).differences(here)
+        names = fields_of(Environment).names
+        there = {name: getattr(self.environment if name in DECISIVE else here, name) for name in names}
+        return Environment(**there).differences(here)
 
     def warn_of_environment(self) -> None:
         """Warn, with an `EnvironmentWarning`, if native arithmetic may give other bits here than it did."""
@@ -270,7 +288,8 @@ def open_history(
         StorageError: if there is no history, or it is damaged.
 
     Example:
-        >>> open_history("no/such/folder")
+        >>> import purenet as pn
+        >>> pn.open_history("no/such/folder")
         Traceback (most recent call last):
         purenet.errors.StorageError: no/such/folder: there is no such folder, and so no history
     """
@@ -316,7 +335,11 @@ def _open_parent(about: Any, folder: Path, elsewhere: PathLike | None, classes: 
     names = {"absolute": str, "chain": str, "digest": str, "path": str, "step": int}
     if not isinstance(about, dict) or {name: type(value) for name, value in about.items()} != names:
         raise StorageError("its manifest names a parent in a way that purenet does not write", path=str(folder))
-    hints = [Path(elsewhere)] if elsewhere is not None else [(folder.resolve() / about["path"]).resolve(), Path(about["absolute"])]
+    hints = (
+        [Path(elsewhere)]
+        if elsewhere is not None
+        else [(folder.resolve() / about["path"]).resolve(), Path(about["absolute"])]
+    )
     problems = []
     for hint in hints:
         try:

@@ -1,4 +1,4 @@
-"""Which states of a run are stored as snapshots: a policy that bounds the disk that they take and the time of a seek."""
+"""Which states of a run are stored: a policy that bounds the disk that they take and the time that a seek takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Snapshots:
             removed: the older they are, the further apart are those that stay.
 
     Example:
-        >>> Snapshots(every=100, budget=10_000_000)
+        >>> import purenet as pn
+        >>> pn.Snapshots(every=100, budget=10_000_000)
         Snapshots(seconds=1.0, every=100, budget=10000000)
     """
 

@@ -1,8 +1,8 @@
 """A run as a history holds it: its structure in the manifest, its arrays in a file beside it, large data where it lies.
 
-An array that is mapped from a file (`purenet.read_npy`) and has more than `LARGE` bytes stays in its file: the manifest
-has the path, the place, the form and the SHA-256 of its bytes, which is compared before any of them is used. Every other
-array is stored with the history.
+An array that is mapped from a file (`purenet.read_npy`) and has more than `LARGE` bytes stays in its file: the
+manifest has its path, place, form and the SHA-256 of its bytes, which is compared before any of them is used. Every
+other array is stored with the history.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PIECE = 1 << 20
 
 def describe(run: Run, folder: PathLike) -> tuple[dict[str, Any], dict[str, Array]]:
     """What the manifest of a history in `folder` says of a run, and the arrays to store with it."""
-    describer = Describer(_builtins)
+    describer = Describer(storage.builtins)
     structure = describer.describe(run)
     arrays, references = {}, []
     for path, array in describer.arrays.items():
@@ -63,7 +63,7 @@ def build(reader: HistoryReader, classes: Iterable[Any] = ()) -> Run:
             raise StorageError(f"its manifest has data {reference!r:.120}, which purenet does not write", path=place)
         arrays[name] = _referred(reference, reader.path)
     try:
-        builder = Builder(arrays, tuple(classes), _builtins)
+        builder = Builder(arrays, tuple(classes), storage.builtins)
         run = builder.build(reader.manifest["run"])
     except StorageError as error:
         raise StorageError(f"{error}", path=place) from error
@@ -72,11 +72,12 @@ def build(reader: HistoryReader, classes: Iterable[Any] = ()) -> Run:
     return run
 
 
-def _builtins() -> Mapping[str, Any]:
-    """What purenet itself defines and a history may name."""
-    from purenet.arithmetic.modes import Native, Portable
-
-    return {**storage.builtins(), "purenet.Run": Run, "purenet.Portable": Portable, "purenet.Native": Native}
+def relative_path(path: PathLike, folder: PathLike) -> str:
+    """Where a file is from a folder, with slashes; empty if there is no way, as from one drive to another."""
+    try:
+        return Path(os.path.relpath(os.path.realpath(path), os.path.realpath(folder))).as_posix()
+    except ValueError:
+        return ""
 
 
 def _mapped(array: Array) -> tuple[str, int] | None:
@@ -99,10 +100,8 @@ def _reference(array: Array, file: str, offset: int, folder: PathLike) -> dict[s
 
     path = os.path.realpath(file)
     form = {"dtype": dtype_code(array.dtype), "shape": list(array.shape), "offset": offset}
-    relative = ""
-    with suppress(ValueError):  # another drive
-        relative = Path(os.path.relpath(path, os.path.realpath(folder))).as_posix()
-    return {"file": path, "relative": relative, **form, "sha256": sha256(little_endian(array)).hexdigest()}
+    where = {"file": path, "relative": relative_path(path, folder)}
+    return {**where, **form, "sha256": sha256(little_endian(array)).hexdigest()}
 
 
 def _is_reference(value: Any) -> bool:

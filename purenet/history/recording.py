@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -16,19 +15,24 @@ from purenet.fingerprint import environment
 from purenet.history.check import state_check
 from purenet.history.opened import History, as_history, chain_at, open_history, position
 from purenet.history.policy import Keeper, Snapshots, as_policy, policy_from_json, policy_to_json
-from purenet.history.recipe import ARRAYS, describe
+from purenet.history.recipe import ARRAYS, describe, relative_path
 from purenet.history.run import Program, Run, advance, loss_of, program_of, start_of
 from purenet.history.writer import HistoryWriter
 from purenet.records import fields_of
 from purenet.safetensors import PathLike
-from purenet.tree import same_structure
 from purenet.training import State
+from purenet.tree import same_structure
 
 Progress = Callable[[Any], object]
 
 
 def record(
-    run: Run, path: PathLike, *, snapshots: Snapshots | None = None, progress: Progress | None = None
+    run: Run,
+    path: PathLike,
+    *,
+    snapshots: Snapshots | None = None,
+    trees: Mapping[str, Any] = MappingProxyType({}),
+    progress: Progress | None = None,
 ) -> History:
     """Go through a run and write it down: every loss, metric and check, and some of the states.
 
@@ -39,6 +43,8 @@ def record(
         run: the run.
         path: a folder that is not there yet, or is empty.
         snapshots: which states are stored; by default one about every second, thinned out beyond 1 GiB.
+        trees: what belongs to the history beside its states, by names in small letters, such as the scales of the data:
+            trees that `pn.save` takes. `history.load(name)` has them again, and forks inherit them.
         progress: called with every state after it was written down.
 
     Returns:
@@ -54,14 +60,14 @@ def record(
         >>> import purenet as pn
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
-        >>> record(run, pathlib.Path(tempfile.mkdtemp(), "first")).losses
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> pn.record(run, pathlib.Path(tempfile.mkdtemp(), "first")).losses
         array([9.    , 2.25  , 0.5625])
     """
     if not isinstance(run, Run):
         raise DtypeError(f"expected a pn.Run, got {type(run).__name__}", path="record.run")
     policy = as_policy(snapshots or Snapshots(), "record")
-    with _create(run, path, policy) as writer:
+    with _create(run, path, policy, trees) as writer:
         _follow(writer, policy, program_of(run), start_of(run), run.steps, progress)
     return open_history(path)
 
@@ -88,8 +94,21 @@ def resume(
         progress: as for `record`.
 
     Raises:
-        ReplayError: if it was recorded in native arithmetic on another machine, or a state does not come out as recorded.
-        StorageError: if it is damaged; WriteError if someone else is writing it.
+        ReplayError: if it was recorded in native arithmetic elsewhere, or a state does not come out as recorded.
+        StorageError: if it is damaged.
+        WriteError: if someone else is writing it.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import purenet as pn
+        >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
+        >>> objective = pn.objective(pn.losses.mean_squared_error)
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> history = pn.record(run, folder / "first")
+        >>> pn.resume(folder / "first", steps=5).losses
+        array([9.       , 2.25     , 0.5625   , 0.140625 , 0.03515625])
     """
     with HistoryWriter.reopen(path) as writer:
         history = open_history(path, step=step, batches=batches, classes=classes)
@@ -100,10 +119,12 @@ def resume(
         if history.steps < end:
             if run is not None and history.changed_environment:
                 changed = "; ".join(history.changed_environment)
-                problem = f"recorded in native arithmetic elsewhere; going on here would mix the bits of two ({changed})"
+                problem = (
+                    f"recorded in native arithmetic elsewhere; going on here would mix the bits of two ({changed})"
+                )
                 raise ReplayError(f"{problem}; fork it instead: pn.fork(path, -1, new_path)", path=str(history.path))
             program, state = history.program, history[-1]
-            is_over = program.stop is not None and history.steps > 0 and program.stop(state)
+            is_over = program.stop is not None and history.steps > history.start and program.stop(state)
             if not is_over:
                 _follow(writer, policy, program, state, end, progress)
     return open_history(path, step=step, batches=batches, classes=classes)
@@ -134,6 +155,18 @@ def fork(
     Raises:
         ArgumentError: if a run has no such field, or ends before `t`.
         StepError: if there is no state `t`.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> import purenet as pn
+        >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
+        >>> objective = pn.objective(pn.losses.mean_squared_error)
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> history = pn.record(run, folder / "first")
+        >>> pn.fork(history, 1, folder / "second", optimizer=pn.sgd(0.125), steps=4).losses
+        array([9.        , 2.25      , 1.265625  , 0.71191406])
     """
     parent = as_history(history, "fork.history")
     at = position(t, parent.steps)
@@ -142,12 +175,14 @@ def fork(
     unknown = sorted(set(changes) - set(fields_of(Run).names))
     if unknown:
         raise ArgumentError(f"a run has no {unknown[0]!r}, only {', '.join(fields_of(Run).names)}", path="fork.changes")
-    run: Run = attrs.evolve(parent.run, **changes)
+    run = Run(**{**_values(parent.run), **changes})
     if run.steps < at:
-        raise ArgumentError(f"it would end after {run.steps} steps, before it begins at {at}", path="fork.steps")
+        problem = f"it would end after {run.steps} steps, before it begins at {at}; pass steps="
+        raise ArgumentError(problem, path="fork.steps")
     state = _changed_start(parent[at], run, changes)
     policy = as_policy(snapshots or Snapshots(), "fork")
-    with _create(run, path, policy, parent=_lineage(parent, at, path), start=at, state=state) as writer:
+    trees = {name: parent.load(name) for name in parent.trees}
+    with _create(run, path, policy, trees, parent=_lineage(parent, at, path), start=at, state=state) as writer:
         _follow(writer, policy, program_of(run), state, run.steps, progress)
     return open_history(path, classes=parent.classes)
 
@@ -172,13 +207,14 @@ def record_states(states: Iterable[Any], path: PathLike, *, snapshots: Snapshots
         >>> import pathlib, tempfile
         >>> from itertools import accumulate
         >>> import numpy as np
+        >>> import purenet as pn
         >>> def step(state, batch):
         ...     return {"w": state["w"] + batch, "loss": float(batch)}
         >>> states = accumulate([1.0, 2.0, 3.0], step, initial={"w": np.zeros(2), "loss": 0.0})
         >>> path = pathlib.Path(tempfile.mkdtemp(), "own")
-        >>> record_states(states, path).losses
+        >>> pn.record_states(states, path).losses
         array([1., 2., 3.])
-        >>> open_history(path, step=step, batches=lambda t: t + 1.0)[2]["w"]
+        >>> pn.open_history(path, step=step, batches=lambda t: t + 1.0)[2]["w"]
         array([3., 3.])
     """
     policy = as_policy(snapshots or Snapshots(), "record_states")
@@ -194,12 +230,23 @@ def record_states(states: Iterable[Any], path: PathLike, *, snapshots: Snapshots
 
 
 def _create(
-    run: Run, path: PathLike, policy: Snapshots, *, parent: Any = None, start: int = 0, state: Any = attrs.NOTHING
+    run: Run,
+    path: PathLike,
+    policy: Snapshots,
+    trees: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    parent: Any = None,
+    start: int = 0,
+    state: Any = attrs.NOTHING,
 ) -> HistoryWriter:
+    if ARRAYS in trees:
+        raise ArgumentError(f"{ARRAYS!r} is the name of the run itself; choose another", path="record.trees")
     about, arrays = describe(run, path)
     names = [name for name, _ in run.metrics]
     everything = {**about, "parent": parent, **_common(policy)}
-    return HistoryWriter.create(path, everything, metrics=names, start=start, trees={ARRAYS: arrays}, state=state)
+    return HistoryWriter.create(
+        path, everything, metrics=names, start=start, trees={**trees, ARRAYS: arrays}, state=state
+    )
 
 
 def _common(policy: Snapshots) -> dict[str, Any]:
@@ -255,14 +302,17 @@ def _changed_start(state: State, run: Run, changes: Mapping[str, Any]) -> State:
         fresh = run.optimizer.init(net)
         forms = [[(leaf.dtype, leaf.shape) for leaf in tree.leaves(one)] for one in (fresh, optimizer)]
         optimizer = optimizer if same_structure(fresh, optimizer) and forms[0] == forms[1] else fresh
-    return attrs.evolve(state, net=net, optimizer=optimizer, key=run.key)
+    return State(**{**_values(state), "net": net, "optimizer": optimizer, "key": run.key})
 
 
 def _lineage(parent: History, at: int, path: PathLike) -> dict[str, Any]:
     """What the manifest of a fork says of its parent."""
     while at < parent.start and parent.parent is not None:
         parent = parent.parent
-    place = parent.path.resolve()
-    relative = Path(os.path.relpath(place, os.path.realpath(path))).as_posix()
-    where = {"path": relative, "absolute": str(place)}
+    where = {"path": relative_path(parent.path, path), "absolute": str(parent.path.resolve())}
     return {**where, "digest": parent.digest, "step": at, "chain": chain_at(parent, at)}
+
+
+def _values(record: Any) -> dict[str, Any]:
+    """The fields of a record by their names."""
+    return {name: getattr(record, name) for name in fields_of(type(record)).names}

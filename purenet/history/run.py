@@ -58,8 +58,8 @@ class Run:
         >>> import numpy as np
         >>> data = pn.Dataset(np.ones((4, 2)), np.zeros((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.mlp(pn.key(0), (2, 1)), objective, pn.sgd(0.1), pn.Batches(data, size=None), steps=3)
-        >>> [state.step for state in train(run)]
+        >>> run = pn.Run(pn.mlp(pn.key(0), (2, 1)), objective, pn.sgd(0.1), pn.Batches(data, size=None), steps=3)
+        >>> [state.step for state in pn.train(run)]
         [0, 1, 2, 3]
     """
 
@@ -101,7 +101,7 @@ class _Functions:
 
 
 class Program(NamedTuple):
-    """What makes the next state of the last: a step, the batches by their numbers, what is measured and when to stop."""
+    """What makes a state of the last one: a step, batches by their numbers, what is measured, and when to stop."""
 
     step: Callable[[Any, Any], Any]
     batches: Any
@@ -115,8 +115,6 @@ def program_of(run: Run) -> Program:
     measured = tuple([metric for _, metric in run.metrics])
     if isinstance(run.arithmetic, Native):
         return Program(step, run.batches, measured, run.stop)
-    from purenet.transforms.portability import portable
-
     slices = run.arithmetic.slices
     in_portable = tuple([portable(metric, slices=slices) for metric in measured])
     stop = None if run.stop is None else portable(run.stop, slices=slices)
@@ -150,8 +148,8 @@ def train(run: Run) -> Iterator[State]:
         >>> import numpy as np
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=2)
-        >>> [state.net.weight.tolist() for state in train(run)]
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=2)
+        >>> [state.net.weight.tolist() for state in pn.train(run)]
         [[[0.0]], [[1.5]], [[2.25]]]
     """
     if not isinstance(run, Run):

@@ -1,8 +1,8 @@
-"""`diff`: in what two histories differ: their runs, data and environments, and the first step at which their bits part."""
+"""`diff`: how two histories differ: their runs, data and environments, and the first step at which their bits part."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ from purenet.history.opened import History, as_history
 from purenet.history.run import Program, Run, advance
 from purenet.keys import fold_in
 from purenet.optimizers.part import portable_parts
-from purenet.records import static, struct
+from purenet.records import assemble, fields_of, static, struct
+from purenet.registry import has_name, name_of
 from purenet.safetensors import PathLike
 from purenet.training import make_step
 from purenet.transforms.portability import portable
@@ -28,15 +29,15 @@ MOST_SHOWN = 12
 
 @struct
 class Comparison:
-    """In what two histories differ; true if they differ in anything, and printed, it says in what.
+    """In what two histories differ: true if their runs, data or bits do; printed, it says in what.
 
     Attributes:
         runs: the fields of the runs that differ, with their paths.
         data: the arrays of the data that differ.
         environments: what was different where they were recorded.
         step: the step that gives the first different bits; None if there is none.
-        part: where in that step they part: `start`, `batch`, `loss`, `gradient`, `update` or `state`; or `recording`, if
-            both give the same bits now, and did not when they were recorded.
+        part: where in that step they part: `start`, `batch`, `loss`, `gradient`, `update` or `state`; or `recording`,
+            if both give the same bits now, and did not when they were recorded.
         leaf: the path of the first leaf that differs there; empty if it cannot be told.
         why: how it differs.
         cause: what makes the difference, in words.
@@ -53,7 +54,7 @@ class Comparison:
     compared: int = static(default=0)
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.data or self.environments or self.step is not None)
+        return bool(self.runs or self.data or self.step is not None)
 
     def __str__(self) -> str:
         lines = []
@@ -66,7 +67,9 @@ class Comparison:
         where = "they start from different states" if self.part == "start" else f"step {self.step} gives different bits"
         leaf = f"{self.leaf}: {self.why}" if self.leaf else self.why
         before = f"; the {self.step} steps before it are the same" if self.step and self.part != "start" else ""
-        return "\n".join([*lines, f"{where}{before}", f"first different: {self.part} {leaf}".rstrip(), f"cause: {self.cause}"])
+        return "\n".join(
+            [*lines, f"{where}{before}", f"first different: {self.part} {leaf}".rstrip(), f"cause: {self.cause}"]
+        )
 
 
 class Found(NamedTuple):
@@ -88,7 +91,7 @@ def diff(a: History | PathLike, b: History | PathLike) -> Comparison:
         a, b: two histories, or their paths.
 
     Returns:
-        A record that is true if there is any difference, and prints what differs.
+        A record that is true if the runs, their data or their bits differ, and prints in what.
 
     Raises:
         StorageError: if a history is damaged, or the parent of a fork is missing.
@@ -97,35 +100,47 @@ def diff(a: History | PathLike, b: History | PathLike) -> Comparison:
         >>> import pathlib, tempfile
         >>> import numpy as np
         >>> import purenet as pn
-        >>> from purenet.history import Run, fork, record
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=6)
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=6)
         >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> history = record(run, folder / "first")
-        >>> found = diff(history, fork(history, 4, folder / "second", optimizer=pn.sgd(0.125)))
+        >>> history = pn.record(run, folder / "first")
+        >>> found = pn.diff(history, pn.fork(history, 4, folder / "second", optimizer=pn.sgd(0.125)))
         >>> found.step, found.part, found.leaf
         (4, 'update', 'weight')
     """
     first, second = as_history(a, "diff.a"), as_history(b, "diff.b")
-    lines = [(each.path, str(each)) for each in _run_differences(first.run, second.run)]
-    runs = tuple([line for path, line in lines if not path.startswith(_DATA)])
-    data = tuple([line for path, line in lines if path.startswith(_DATA)])
-    environments = first.environment.differences(second.environment)
     compared = min(first.steps, second.steps)
+    known = _outside(first, second, compared)
     step = _first_different(first, second, compared)
-    known = {"runs": runs, "data": data, "environments": environments, "compared": compared}
     if step is None:
-        return Comparison(**known)
-    found = _at_start(first, second, step) or _inside(first, second, step, Comparison(**known))
-    return Comparison(step=step, **known, **found._asdict())
+        return known
+    found = _at_start(first, second, step) or _inside(_holder(first, step), _holder(second, step), step)
+    whole = {name: getattr(known, name) for name in fields_of(Comparison).names}
+    return assemble(Comparison, {**whole, "step": step, **found._asdict()})
 
 
-def _run_differences(a: Run | None, b: Run | None) -> Iterable[Difference]:
-    """In what two runs differ; how many steps were planned is no such thing."""
-    if a is None or b is None:
-        return []
-    return [each for each in differences(a, b) if each.path != "steps"]
+def _outside(a: History, b: History, compared: int) -> Comparison:
+    """In what two histories differ, apart from their bits. How many steps were planned makes no difference."""
+    found = (
+        [] if a.run is None or b.run is None else [each for each in differences(a.run, b.run) if each.path != "steps"]
+    )
+    runs = tuple([_line(each) for each in found if not each.path.startswith(_DATA)])
+    data = tuple([_line(each) for each in found if each.path.startswith(_DATA)])
+    return Comparison(runs, data, a.environment.differences(b.environment), compared=compared)
+
+
+def _line(found: Difference) -> str:
+    """A difference as text, functions by their names."""
+    names = [name_of(value) if has_name(value) else "" for value in (found.left, found.right)]
+    return f"{found.path}: {' and '.join(names)}" if all(names) else str(found)
+
+
+def _holder(history: History, t: int) -> History:
+    """The history that holds step t: this one, or the one of its ancestors that it was forked from after that step."""
+    while t < history.start and history.parent is not None:
+        history = history.parent
+    return history
 
 
 def _first_different(a: History, b: History, count: int) -> int | None:
@@ -161,8 +176,9 @@ def _at_start(a: History, b: History, step: int) -> Found | None:
     return Found("start", found.path, found.why, f"{cause.get(part, 'the state is different')} where the run starts")
 
 
-def _inside(a: History, b: History, step: int, known: Comparison) -> Found:
+def _inside(a: History, b: History, step: int) -> Found:
     """Where in a step two histories part that had the same state before it."""
+    known = _outside(a, b, step)
     state, problem = _common_state(a, b, step)
     if state is not None and a.run is not None and b.run is not None:
         found = _execute_both(a.run, b.run, state, a.program, b.program)
@@ -231,7 +247,10 @@ def _with_cause(found: Found, known: Comparison) -> Found:
     elif found.part != "batch" and arithmetic:
         lines, cause = arithmetic, "the arithmetic is different"
     elif not lines:
-        lines, cause = list(known.runs), "the runs are different" if known.runs else "the step is not a function of its run"
+        lines, cause = (
+            list(known.runs),
+            "the runs are different" if known.runs else "the step is not a function of its run",
+        )
     return found._replace(cause=f"{cause} ({lines[0]})" if lines else cause)
 
 
@@ -252,7 +271,7 @@ def _as_recorded(a: History, b: History, step: int, state: Any, known: Compariso
         leaf, why = (found.path, found.why) if found else ("", "")
     elif any(one is not None for one in (*after, state)):
         names = tree.paths(next(one for one in (*after, state) if one is not None))
-        marked = leaves_that_differ(*recorded, len(names))
+        marked = leaves_that_differ(recorded[0], recorded[1], len(names))
         leaf = names[marked[0]] if marked else ""
         why = "its bits differ; by how much cannot be told, because the state after the step is not stored"
     native = any(history.reader.manifest.get("arithmetic") == "native" for history in (a, b))
@@ -265,8 +284,6 @@ def _as_recorded(a: History, b: History, step: int, state: Any, known: Compariso
 
 def _stored(history: History, t: int) -> Any:
     """The state after t steps, if it is stored."""
-    if t < history.start and history.parent is not None:
-        return _stored(history.parent, t)
     return history.reader.load_snapshot(t, history.classes) if t in history.snapshots else None
 
 

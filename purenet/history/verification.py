@@ -87,12 +87,11 @@ def verify(
         >>> import pathlib, tempfile
         >>> import numpy as np
         >>> import purenet as pn
-        >>> from purenet.history import Run, Snapshots, record
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
-        >>> history = record(run, pathlib.Path(tempfile.mkdtemp(), "first"), snapshots=Snapshots(every=2))
-        >>> bool(verify(history)), verify(history, replay=1).replayed in (1, 2)
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=3)
+        >>> history = pn.record(run, pathlib.Path(tempfile.mkdtemp(), "first"), snapshots=pn.Snapshots(every=2))
+        >>> bool(pn.verify(history)), pn.verify(history, replay=1).replayed in (1, 2)
         (True, True)
     """
     if replay not in ("all", "none"):
@@ -104,7 +103,9 @@ def verify(
     except PurenetError as error:
         return Verification(str(path), 0, 0, tuple(found or [str(error)]))
     if replay != "none" and not found and opened.run is None and opened.given is None:
-        problem = "it holds states alone; open it with the step and the batches that made them, and pass what you opened"
+        problem = (
+            "it holds states alone; open it with the step and the batches that made them, and pass what you opened"
+        )
         raise ArgumentError(f"{problem}, or verify it with replay='none'", path="verify.history")
     segments = [] if found or replay == "none" else _segments(opened, replay, key)
     if segments:

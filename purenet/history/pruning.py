@@ -33,14 +33,13 @@ def prune(history: History | PathLike, budget: int = 0) -> int:
         >>> import pathlib, tempfile
         >>> import numpy as np
         >>> import purenet as pn
-        >>> from purenet.history import Run, Snapshots, open_history, record
         >>> data = pn.Dataset(np.ones((4, 1)), 3 * np.ones((4, 1)))
         >>> objective = pn.objective(pn.losses.mean_squared_error)
-        >>> run = Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=6)
+        >>> run = pn.Run(pn.Dense(np.zeros((1, 1))), objective, pn.sgd(0.25), pn.Batches(data, size=None), steps=6)
         >>> path = pathlib.Path(tempfile.mkdtemp(), "first")
-        >>> record(run, path, snapshots=Snapshots(every=2)).snapshots
+        >>> pn.record(run, path, snapshots=pn.Snapshots(every=2)).snapshots
         (2, 4, 6)
-        >>> prune(path) > 0, open_history(path).snapshots
+        >>> pn.prune(path) > 0, pn.open_history(path).snapshots
         (True, (6,))
     """
     check_count("prune.budget", budget, at_least=0)
@@ -53,7 +52,9 @@ def prune(history: History | PathLike, budget: int = 0) -> int:
             raise ReplayError(f"{problem}: what is removed may not be computed again here", path=str(path))
         damage = [str(problem) for problem in problems(path) if not problem.is_tail]
         if damage:
-            raise StorageError(f"it is damaged, and what is removed may not be computed again: {damage[0]}", path=str(path))
+            raise StorageError(
+                f"it is damaged, and what is removed may not be computed again: {damage[0]}", path=str(path)
+            )
         sizes = {step: snapshot.size for step, snapshot in writer.snapshots.items()}
         gone = superfluous(sizes, budget, keep=writer.start)
         if gone:
