@@ -16,6 +16,7 @@ from purenet.structure import Builder, Describer, is_named_tuple_type, is_record
 
 _FORMAT = "1"
 _MODULES = (
+    "purenet.fingerprint",
     "purenet.arithmetic.modes",
     "purenet.keys",
     "purenet.transforms.custom",
@@ -28,6 +29,7 @@ _MODULES = (
     "purenet.optimizers.selection",
     "purenet.data",
     "purenet.training",
+    "purenet.conformance",
     "purenet.model",
     "purenet.history.run",
 )

@@ -151,7 +151,11 @@ class HistoryReader:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a history."""
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except (OSError, ValueError) as error:  # of a folder above without permission, a name that is too long, ...
+        raise StorageError(f"cannot be looked at: {error}", path=str(folder)) from None
+    if not is_there:
         raise StorageError("there is no such folder, and so no history", path=str(folder))
     path = folder / MANIFEST
     try:

@@ -68,7 +68,7 @@ def portable(f: Callable[..., Any], slices: int = 1) -> Any:
     Example:
         >>> import numpy as np
         >>> portable(lambda x, w: np.tanh(x @ w))(np.ones((1, 2)), np.array([[0.5], [0.25]])).tobytes().hex()
-        '1d48d5a89752e43f'
+        '28f252e52353e43f'
     """
     mode = Portable(slices)
     if not callable(f):
