@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from purenet.arithmetic import exact
 from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.pointwise import converted
@@ -352,7 +353,8 @@ def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[...
         if is_exact:
             return PortableArray(symbol(self.value, other), self.mode)
         if ufunc is np.matmul:
-            return PortableArray(_matmul(self.value, other, slices=self.mode.slices), self.mode)
+            product = exact.matmul if self.dtype.kind == "f" else _matmul
+            return PortableArray(product(self.value, other, self.mode.slices), self.mode)
         return _number_like(call(ufunc, (self.value, other), {}, self.mode), self.value, other)
 
     def backwards(self: PortableArray, other: Any) -> Any:
