@@ -138,7 +138,7 @@ class Step:
         parameters = tree.leaves(net)
         loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
         loss = own(loss)
-        if not isfinite(plain(loss)):
+        if not isfinite(leave(plain(loss))):
             raise NonFiniteError(
                 f"the loss is {loss} at step {step}; lower the learning rate, clip the gradients with "
                 "pn.clip_by_global_norm, or look at the data of this batch",
@@ -146,7 +146,7 @@ class Step:
             )
         updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
         moved = _moved(net, parameters, updates)
-        if self.arithmetic is not None and not all(map(_is_finite, moved)):
+        if self.arithmetic is not None and not all(map(_is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
         return assemble(
             State,
@@ -237,7 +237,8 @@ def _linearised(
     """
     is_plain, mode = all([parameter.__class__ is np.ndarray for parameter in parameters]), step.arithmetic
     if mode is None:
-        return _of_objective(step, net, is_plain, batch, key)
+        loss, pull, is_linear = _of_objective(step, net, is_plain, batch, key)
+        return loss, pull, is_linear and is_plain
     held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
     loss, pull, _ = _of_objective(step, held, is_plain, entered(batch, mode), key)
     return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False
@@ -296,7 +297,7 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
 
 def _is_finite(leaf: Any) -> bool:
     """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
-    return isfinite(np.vdot(leaf, leaf))
+    return leaf.dtype.kind != "f" or isfinite(np.vdot(leaf, leaf))
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:

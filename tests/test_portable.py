@@ -133,7 +133,7 @@ def test_what_is_derived_stays_under_the_contract() -> None:
         kept = np.where(positive, x, 0.0)
         share = np.std(labels) + np.mean(positive) + len(x)
         total = kept[labels].sum() if positive.any() else 0.0
-        return share * total * float(np.sum(labels)) + x[positive].sum() + table[labels].sum()
+        return share * total * np.sum(labels) + x[positive].sum() + table[labels].sum()
 
     x, labels = draw("x", 4, 3), np.array([0, 2, 1, 3])
     table = np.arange(4.0)
@@ -230,6 +230,87 @@ def test_a_step_may_be_made_of_parts_of_ones_own() -> None:
     net = pn.dense(DRAW, 5, 3)
     with pytest.raises(ContractError, match="pinv"):
         pn.portable(pn.make_step(OBJECTIVE, Escape()))(pn.init_state(net, Escape()), BATCH)
+
+
+def test_numbers_computed_by_parts_and_schedules_of_ones_own_follow_the_contract() -> None:
+    """The step that they are given is a portable value, so that no power is the C library's."""
+
+    @pn.struct
+    class Decayed:
+        def init(self, net: Any) -> None:
+            return None
+
+        def update(self, updates: Any, state: None, net: Any, step: Any) -> tuple[Any, None]:
+            noise = pn.random.normal(pn.fold_in(DRAW, step), (3,)) * {0: 1e-3, 1: 2e-3}[step]
+            return tree.map(lambda u: u * (1 - 0.9 ** (step + 1)) + noise, updates), None
+
+    net, x = pn.Dense(draw("w", 5, 3)), BATCH
+    optimizer = pn.chain(Decayed(), pn.scale_by_learning_rate(lambda t: -0.1 * 0.97**t))
+    state = reduce(pn.portable(pn.make_step(OBJECTIVE, optimizer)), repeat(x, 2), pn.init_state(net, optimizer))
+    gradient = pn.portable(pn.grad(OBJECTIVE))
+    for step in (0, 1):
+        rate = 0.1 * float(elementary.power(np.float64(0.97), np.float64(step)))
+        factor = 1 - elementary.power(np.float64(0.9), np.float64(step + 1))
+        noise = pn.random.normal(pn.fold_in(DRAW, step), (3,)) * {0: 1e-3, 1: 2e-3}[step]
+        net = tree.map(lambda w, g, f=factor, r=rate, n=noise: w + (g * f + n) * r, net, gradient(net, x))
+    assert pn.same_bits(state.net, net)
+
+
+def test_what_loops_around_a_step_changes_no_bit() -> None:
+    """A portable loop over steps is the loop over portable steps."""
+    net = pn.mlp(DRAW, (5, 4, 3))
+    for optimizer in (pn.sgd(0.1), pn.sgd(0.1, momentum=0.5)):
+        step, start = pn.make_step(OBJECTIVE, optimizer), pn.init_state(net, optimizer)
+        outside = reduce(pn.portable(step), repeat(BATCH, 3), start)
+        inside = pn.portable(lambda state, batch, step=step: reduce(step, repeat(batch, 3), state))(start, BATCH)
+        assert pn.same_bits(outside, inside)
+
+
+def test_cotangents_and_tangents_follow_the_contract_too() -> None:
+    """Also those that begin as plain numbers: of a closure as of an argument, the same bits."""
+    x, b = draw("many", 300, 40), draw("b", 40)
+    within = pn.portable(pn.hessian(lambda b: np.mean((x @ b) ** 2)))(b)
+    assert pn.same_bits(within, pn.portable(lambda x, b: pn.hessian(lambda b: np.mean((x @ b) ** 2))(b))(x, b))
+    layer = pn.Dense(draw("w", 40, 3), draw("c", 3))
+    f = pn.objective(lambda prediction, target: np.mean(prediction * 1.0))
+    gradient = pn.portable(pn.grad(f))(layer, (x, x))
+    np.testing.assert_array_equal(gradient.bias, exact_sums(np.full((300, 3), 1 / 900)))
+    pull = pn.portable(lambda b: pn.vjp(lambda b: x @ b, b)[1])(b)
+    assert type(pull(np.ones(300))[0]) is np.ndarray
+
+
+def exact_sums(rows: Any) -> Any:
+    """Sums over the first axis in the order of the contract."""
+    return pn.portable(lambda rows: np.sum(rows, axis=0))(rows)
+
+
+def test_what_leaves_the_contract_is_refused() -> None:
+    """Python's floats, uninitialised elements, objects, subclasses and casts that processors do differently."""
+    x = draw("x", 4)
+    refused: tuple[Callable[[Any], Any], ...] = (
+        lambda x: float(x[0]),
+        lambda x: x[0].item(),
+        lambda x: x.tolist(),
+        lambda x: np.divide(x, x, out=x * 0, where=x > 0),
+        lambda x: (x > 0).__iadd__(0.5),
+        lambda x: np.add(x, x, out=(x > 0) * 1),
+        lambda x: x.sort(),
+        lambda x: x * np.longdouble(1),
+        lambda x: np.modf(x, out=(x * 1, x * 1)),
+    )
+    for f in refused:
+        with pytest.raises(TypeError), np.errstate(all="ignore"):
+            pn.portable(f)(x)
+    for given in (np.ma.masked_array([1.0, 2.0], [0, 1]), np.array([1.0, None], object)):
+        with pytest.raises(ContractError, match="contract"):
+            pn.portable(np.sum)(given)
+
+
+def test_norms_of_integers_do_not_wrap_round() -> None:
+    """They are those of the numbers."""
+    x = np.array([300, -300], np.int16)
+    for f in (np.linalg.norm, partial(np.linalg.norm, ord=1), partial(np.linalg.norm, ord=np.inf), np.nanmax):
+        assert pn.portable(f)(x) == f(x)
 
 
 def test_a_prediction_has_the_same_bits_alone_and_in_any_batch() -> None:

@@ -115,6 +115,16 @@ def rounded(a: Any, decimals: int = 0, out: Any = None) -> Any:
     return np.rint(a * factor) / factor if decimals > 0 else np.rint(a / factor) * factor
 
 
+def whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`np.floor` or its kin: integers stay what they are, as in NumPy 2."""
+
+    def call(x: Any, **options: Any) -> Any:
+        refuse(function.__name__, **options)
+        return np.array(x)[()] if np.asarray(x).dtype.kind in "biu" else function(x)
+
+    return call
+
+
 def divmod_(x1: Any, x2: Any) -> tuple[Any, Any]:
     """`np.divmod`, from `fmod`, which is exact."""
     x, y = as_floats(x1, x2)

@@ -22,8 +22,10 @@ from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError
 from purenet.optimizers.leafwise import Factor, LeafPart, Updates
-from purenet.records import is_struct, own, rebuild, struct
-from purenet.transforms.portability import PortableFunction
+from purenet.records import is_struct, own, rebuild, static, struct
+from purenet.schedules import FromFunction
+from purenet.transforms.portability import entered, left, mode_outside
+from purenet.transforms.portable_array import PortableArray
 from purenet.walk import branches
 
 
@@ -82,17 +84,34 @@ class PortablePart:
 
     def update(self, updates: Any, state: Any, net: Any, step: int) -> tuple[Any, Any]:
         """What the part makes of the updates."""
-        result: tuple[Any, Any] = PortableFunction(self.part.update, self.mode)(updates, state, net, step)
-        return result
+        outside = mode_outside((updates, state, net))
+        held = entered((updates, state, net), self.mode)
+        return tuple(left(self.part.update(*held, PortableArray(step, self.mode)), outside))
+
+
+@struct
+class PortableSchedule:
+    """A schedule of one's own in portable arithmetic."""
+
+    schedule: Any = static()
+    mode: Portable
+
+    def __call__(self, step: int) -> float:
+        """The rate at a step."""
+        return float(left(self.schedule(PortableArray(step, self.mode)), None))
 
 
 def portable_parts(part: Any, mode: Portable) -> Any:
     """An optimizer whose parts are all in portable arithmetic. purenet's own are as they are: see `LeafPart`."""
-    if isinstance(part, LeafPart):
-        return rebuild(part, [portable_parts(child, mode) for _, child in branches(part)])
     if isinstance(part, tuple):
         return tuple([portable_parts(child, mode) for child in part])
-    return PortablePart(part, mode) if callable(getattr(part, "update", None)) else part
+    if isinstance(part, FromFunction):
+        return PortableSchedule(part.function, mode)
+    if is_struct(part) and type(part).__module__.startswith("purenet."):
+        return rebuild(part, [portable_parts(child, mode) for _, child in branches(part)])
+    if callable(getattr(part, "update", None)):
+        return PortablePart(part, mode)
+    return PortableSchedule(part, mode) if callable(part) else part
 
 
 def leading_factor(part: Any, step: int) -> float | None:

@@ -15,6 +15,7 @@ from purenet import tree
 from purenet.errors import ArgumentError, DtypeError, StructureError, join_paths
 from purenet.records import frozen, own
 from purenet.transforms.linearise import (
+    along,
     check_differentiable,
     check_form,
     described,
@@ -86,14 +87,14 @@ def push(
     return plain_value, unflatten(tangents), tree.map(lambda leaf: unwrap(leaf, trace), aux)
 
 
-def _lifted(trace: Pushforward, arg: Any, along: Sequence[Any] | None) -> Any:
-    if along is None:
+def _lifted(trace: Pushforward, arg: Any, directions: Sequence[Any] | None) -> Any:
+    if directions is None:
         return arg
     leaves, unflatten = tree.flatten(arg)
     return unflatten(
         [
-            Traced(lift(leaf), trace, tangent) if is_differentiable(leaf) else leaf
-            for leaf, tangent in zip(leaves, along, strict=True)
+            Traced(lift(leaf), trace, along(tangent, leaf)) if is_differentiable(leaf) else leaf
+            for leaf, tangent in zip(leaves, directions, strict=True)
         ]
     )
 

@@ -22,7 +22,7 @@ from purenet import tree
 from purenet.errors import DifferentiationError, DtypeError, ShapeError, StructureError, join_paths
 from purenet.records import frozen, own
 from purenet.transforms.array_interface import name_of
-from purenet.transforms.portable_array import PortableArray, leave, mode_of
+from purenet.transforms.portable_array import PortableArray, enter, leave, mode_of
 from purenet.transforms.tracer import Tape, Traced, is_of, zeros
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -139,7 +139,8 @@ def trace(
     marks = [v.mark for group in variables if group for v in group if is_of(v, tape)]
 
     def pullback(cotangent: Any) -> Sequence[Any]:
-        supply = iter(tape.pull_back(zip(outs, tree.leaves(cotangent), strict=True), marks))
+        seeds = [along(seed, out) for seed, out in zip(tree.leaves(cotangent), outs, strict=True)]
+        supply = iter(tape.pull_back(zip(outs, seeds, strict=True), marks))
         return tuple(
             None
             if rebuild is None or group is None
@@ -148,6 +149,12 @@ def trace(
         )
 
     return value, pullback
+
+
+def along(direction: Any, like: Any) -> Any:
+    """A tangent or cotangent in the arithmetic of the value that it belongs to."""
+    mode = mode_of(like)
+    return direction if mode is None or mode_of(direction) is not None else enter(direction, mode)
 
 
 def unwrap(value: Any, trace: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,8 @@ class PortableFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""
         outside = mode_outside((args, kwargs))
-        return left(self.function(*entered(args, self.mode), **entered(kwargs, self.mode)), outside)
+        result = self.function(*entered(args, self.mode), **entered(kwargs, self.mode))
+        return left(result, outside, self.mode)
 
     def __linearise__(self, args: Any, kwargs: dict[str, Any], wanted: Sequence[bool]) -> tuple[Any, Pullback]:
         """The value and the pullback, both in portable arithmetic."""
@@ -48,8 +51,8 @@ def portable(f: Callable[..., Any], slices: int = 1) -> Any:
     """The same function in portable arithmetic: the same bits on every machine, by the numeric contract `portable-1`.
 
     Every NumPy call, operator and array method on the arguments of `f`, and on what is computed from them, follows the
-    contract (docs/numeric-contract.md). Arrays that do not come from the arguments are constants: what is computed from
-    them alone is NumPy's business.
+    contract (docs/numeric-contract.md). Arrays that do not come from the arguments are constants, and Python's integers
+    and booleans stay what they are: what is computed from them alone is NumPy's and Python's business.
 
     Args:
         f: a function of trees of arrays, written in NumPy and purenet functions: a loss, `pn.value_and_grad(loss)`,
@@ -94,10 +97,15 @@ def entered(value: Any, mode: Portable) -> Any:
     return sequence_like(value, [entered(child, mode) for child in value])
 
 
-def left(value: Any, outside: Portable | None) -> Any:
-    """A tree whose leaves are plain, or values of the arithmetic outside."""
+def left(value: Any, outside: Portable | None, mode: Portable | None = None) -> Any:
+    """A tree whose leaves are plain, or values of the arithmetic outside; a function made inside stays in `mode`."""
     leaves, build = tree.flatten(value)
+    if mode is not None:
+        leaves = [PortableFunction(leaf, mode) if isinstance(leaf, _FUNCTIONS) else leaf for leaf in leaves]
     return build([leave(leaf, outside) for leaf in leaves])
+
+
+_FUNCTIONS = (FunctionType, MethodType, partial)
 
 
 def mode_outside(value: Any) -> Portable | None:

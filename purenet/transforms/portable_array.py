@@ -22,7 +22,8 @@ from purenet.arithmetic import exact
 from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.pointwise import converted
-from purenet.errors import ContractError
+from purenet.arithmetic.promotion import common_dtype
+from purenet.errors import ContractError, DtypeError
 from purenet.transforms.array_interface import ArrayMethods, name_of
 from purenet.transforms.rule import Composite, Linear, constant
 from purenet.transforms.rules import RULES
@@ -36,7 +37,11 @@ from purenet.transforms.tracer import Traced, apply as apply_traced
 
 _NUMPY_1 = np.__version__.startswith("1.")
 _NUMBERS = (int, float)
-_FLOAT64 = np.dtype(np.float64)
+_FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
+
+
+class _UnknownAttributeError(ContractError, AttributeError):
+    """An attribute of arrays that values of portable arithmetic do not have."""
 
 
 class PortableArray(ArrayMethods):
@@ -76,7 +81,7 @@ class PortableArray(ArrayMethods):
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the elements."""
-        return getattr(self.value, "dtype", _FLOAT64)
+        return getattr(self.value, "dtype", _INT64 if self.value.__class__ is int else _FLOAT64)
 
     # What NumPy and purenet's own functions ask of an object that takes their calls over.
 
@@ -86,25 +91,25 @@ class PortableArray(ArrayMethods):
             return NotImplemented
         if list in classes or tuple in classes:
             args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
+        if kwargs and method == "__call__" and kwargs.get("where", True) is not True:
+            name = ufunc.__name__
+            raise ContractError(
+                f"np.{name} with where= leaves elements unset; write np.where(mask, np.{name}(...), other)"
+            )
         out = kwargs.pop("out", None) if kwargs else None
-        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, self.mode)
+        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, _mode_among(args))
         return result if out is None or out[0] is None else _written(out, result, ufunc)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if Traced in types:
             return NotImplemented
-        return call(function, args, kwargs, self.mode)
+        return call(function, args, kwargs, _mode_among(args) or self.mode)
 
     @staticmethod
     def __purenet_apply__(function: Any, args: Any, kwargs: Any) -> Any:
-        found = None
-        for arg in args:
-            if arg.__class__ is Traced:
-                return apply_traced(function, args, kwargs)
-            if found is None and arg.__class__ is PortableArray:
-                found = arg
-        assert found is not None
-        return call(function, args, kwargs, found.mode)
+        if any([arg.__class__ is Traced for arg in args]):
+            return apply_traced(function, args, kwargs)
+        return call(function, args, kwargs, _mode_among(args))
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ContractError(
@@ -118,22 +123,42 @@ class PortableArray(ArrayMethods):
     def __bool__(self) -> bool:
         return bool(self.value)
 
-    def __float__(self) -> float:
-        return float(self.value)
-
     def __int__(self) -> int:
         return int(self.value)
 
     def __index__(self) -> int:
         return operator.index(self.value)
 
-    def item(self, *args: Any) -> Any:
-        """An element as a Python number."""
-        return self.value.item(*args)
+    def __hash__(self) -> int:  # type: ignore[override]
+        if self.shape or self.dtype.kind not in "iub":
+            raise TypeError("a value of portable arithmetic can be hashed only if it is an integer")
+        return hash(int(self.value))
 
-    def tolist(self) -> Any:
-        """The elements as Python numbers in nested lists."""
-        return self.value.tolist()
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    # What would take it out of the contract, and what works in place.
+
+    def __float__(self) -> NoReturn:
+        raise ContractError(
+            "float(), .item() or .tolist() of a value of portable arithmetic would take it out of the numeric "
+            "contract, for functions of Python's floats are the C library's; keep the array until the function returns"
+        )
+
+    __complex__ = __float__
+
+    def item(self, *args: Any) -> NoReturn:
+        """Refused, like `float()`."""
+        self.__float__()
+
+    tolist = item
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if not name.startswith("_") and hasattr(np.ndarray, name):
+            raise _UnknownAttributeError(
+                f"the array attribute .{name} is not for values of portable arithmetic; write it with np."
+            )
+        raise AttributeError(f"a value of portable arithmetic has no attribute {name!r}")
 
     # Data movement, past NumPy's dispatch.
 
@@ -166,7 +191,10 @@ class PortableArray(ArrayMethods):
     def __setitem__(self, index: Any, value: Any) -> None:
         if value.__class__ is Traced:
             value.__array__()
-        self.value[plain_of(index)] = plain_of(value)
+        value = plain_of(value)
+        if getattr(value, "dtype", self.dtype) != self.dtype:
+            value = converted(value, self.dtype)
+        self.value[plain_of(index)] = value
 
 
 def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> Any:
@@ -178,7 +206,7 @@ def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> An
     carry_out = CONTRACT.get(function)
     if carry_out is not None:
         given = [a.value if a.__class__ is PortableArray else plain_of(a) for a in args]
-        if _NUMPY_1 and isinstance(function, np.ufunc):
+        if _NUMPY_1 and isinstance(function, np.ufunc) and function is not np.ldexp:
             given = _promoted(given)
         if kwargs:
             kwargs = {name: plain_of(value) for name, value in kwargs.items()}
@@ -226,6 +254,15 @@ def _c_ordered(value: Any) -> Any:
     return np.ascontiguousarray(value) if isinstance(value, np.ndarray) and value.ndim else value
 
 
+def _mode_among(values: Any) -> Any:
+    """The arithmetic of the portable values among some; where there are several, that of more slices."""
+    found: Any = None
+    for value in values:
+        if value.__class__ is PortableArray and (found is None or value.mode.slices > found.slices):
+            found = value.mode
+    return found
+
+
 def plain_of(value: Any) -> Any:
     """A value, or the values in a tuple, list or slice, as plain arrays and numbers."""
     cls = value.__class__
@@ -253,7 +290,7 @@ def enter(value: Any, mode: Portable) -> Any:
     """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
     cls = value.__class__
     if cls is np.ndarray:
-        if value.dtype.kind in "OSUVMm":
+        if value.dtype.kind in "SUVMm":
             return value
         _check_real(value)
         if value.flags.writeable:
@@ -264,13 +301,16 @@ def enter(value: Any, mode: Portable) -> Any:
         return value.owner.carry_out(enter, _ENTER, (value, mode), {})
     if cls is PortableArray:
         return PortableArray(value.value, mode)
-    if isinstance(value, np.ndarray):  # memory-mapped
+    if isinstance(value, np.memmap):
         return enter(value.view(np.ndarray), mode)
+    if isinstance(value, np.ndarray):
+        problem = f"a {cls.__name__} has rules of its own, which are outside the numeric contract"
+        raise ContractError(f"{problem}; pass np.asarray of it")
     return PortableArray(value, mode) if isinstance(value, np.generic | float) else value
 
 
 def _check_real(value: Any) -> None:
-    if value.dtype.char in "gFDG":
+    if value.dtype.char in "gFDGO":
         problem = f"{value.dtype} is outside the numeric contract, which is about real numbers of at most 64 bits"
         raise ContractError(f"{problem}; convert it with .astype(np.float64)")
 
@@ -311,11 +351,18 @@ def mode_of(value: Any) -> Any:
 
 def _written(out: Any, result: Any, ufunc: Any) -> Any:
     """The result of a call with `out=`, written there."""
-    [target] = out
-    if target.__class__ is not PortableArray:
-        raise ContractError(f"np.{ufunc.__name__} with a plain array as out= would lose track of the numeric contract")
-    target.value[...] = plain_of(result)
+    target = out[0]
+    if len(out) > 1 or target.__class__ is not PortableArray:
+        raise ContractError(f"np.{ufunc.__name__} with out= other than one value of portable arithmetic is refused")
+    _write(target.value, plain_of(result))
     return target
+
+
+def _write(array: Any, result: Any) -> None:
+    """Write a result into an array, if its dtype may become that of the array as NumPy's in-place operators have it."""
+    if not np.can_cast(result.dtype, array.dtype, "same_kind"):
+        raise DtypeError(f"a result of {result.dtype} cannot be written into an array of {array.dtype}; make a new one")
+    array[...] = result
 
 
 def _promoted(args: list[Any]) -> list[Any]:
@@ -325,9 +372,10 @@ def _promoted(args: list[Any]) -> list[Any]:
     strong = [a.dtype for a in args if hasattr(a, "dtype")]
     if not strong:
         return args
-    dtype = np.result_type(*strong)
-    if dtype.kind in "iub" and any(a.__class__ is float for a in args):
-        dtype = np.dtype(np.float64)
+    dtype = common_dtype(tuple(args))
+    for a in args:
+        if a.__class__ is int and dtype.kind in "iu" and not np.iinfo(dtype).min <= a <= np.iinfo(dtype).max:
+            raise OverflowError(f"Python integer {a} out of bounds for {dtype}")  # as NumPy 2
     return [a if a.__class__ is bool else np.asarray(a).astype(dtype)[()] for a in args]
 
 
@@ -344,22 +392,28 @@ def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[...
 
     def forwards(self: PortableArray, other: Any) -> Any:
         cls = other.__class__
+        mode = self.mode
         if cls is PortableArray:
+            mode = mode if other.mode.slices <= mode.slices else other.mode
             other = other.value
         elif cls is Traced:
             return NotImplemented
         elif cls is not np.ndarray and not isinstance(other, _PLAIN):
             return ufunc(self, other) if isinstance(other, list | tuple) else NotImplemented
+        elif hasattr(other, "dtype"):
+            _check_real(other)
         if is_exact:
-            return PortableArray(symbol(self.value, other), self.mode)
+            return PortableArray(symbol(self.value, other), mode)
         if ufunc is np.matmul:
             product = exact.matmul if self.dtype.kind == "f" else _matmul
-            return PortableArray(product(self.value, other, self.mode.slices), self.mode)
-        return _number_like(call(ufunc, (self.value, other), {}, self.mode), self.value, other)
+            return PortableArray(product(self.value, other, mode.slices), mode)
+        return _number_like(call(ufunc, (self.value, other), {}, mode), self.value, other)
 
     def backwards(self: PortableArray, other: Any) -> Any:
         if other.__class__ is not np.ndarray and not isinstance(other, _PLAIN):
             return ufunc(other, self) if isinstance(other, list | tuple) else NotImplemented
+        if hasattr(other, "dtype"):
+            _check_real(other)
         if is_exact:
             return PortableArray(symbol(other, self.value), self.mode)
         return _number_like(call(ufunc, (other, self.value), {}, self.mode), other, self.value)
@@ -382,21 +436,35 @@ def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[Portab
     def assign(self: PortableArray, other: Any) -> Any:
         if other.__class__ is Traced:
             return NotImplemented
-        if is_exact and isinstance(self.value, np.ndarray):
-            self.value = evaluate(self.value, plain_of(other))
+        if is_exact and not _NUMPY_1 and isinstance(self.value, np.ndarray):
+            other = plain_of(other)
+            if hasattr(other, "dtype"):
+                _check_real(other)
+            self.value = evaluate(self.value, other)
             return self
         result = symbol(self, other)
         if isinstance(self.value, np.ndarray):
-            self.value[...] = result.value
+            _write(self.value, result.value)
             return self
         return result
 
     return assign
 
 
+def _comparable(a: Any, b: Any) -> Any:
+    """Operands of a comparison, which NumPy 1 would round to the dtype of the one with dimensions."""
+    if not _NUMPY_1 or not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
+        return a, b
+    if (a.__class__ in _NUMBERS and b.__class__ in _NUMBERS) or not isinstance(b, (*_PLAIN, np.ndarray)):
+        return a, b
+    return _promoted([a, b])
+
+
 def _comparison(symbol: Callable[[Any, Any], Any]) -> Callable[[PortableArray, Any], Any]:
     def compare(self: PortableArray, other: Any) -> Any:
-        return NotImplemented if other.__class__ is Traced else wrapped(symbol(self.value, plain_of(other)), self.mode)
+        if other.__class__ is Traced:
+            return NotImplemented
+        return wrapped(symbol(*_comparable(self.value, plain_of(other))), self.mode)
 
     return compare
 

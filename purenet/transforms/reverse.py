@@ -11,7 +11,7 @@ import numpy as np
 from purenet import tree
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import frozen, own
-from purenet.transforms.linearise import check_differentiable, check_form, described, force, linearise, unwrap
+from purenet.transforms.linearise import along, check_differentiable, check_form, described, force, linearise, unwrap
 from purenet.transforms.tracer import innermost, plain, zeros
 
 
@@ -179,7 +179,7 @@ def one(value: Any) -> Any:
         return np.float64(1)
     if getattr(value, "dtype", np.dtype(object)).kind != "f":
         raise DtypeError(f"expected the function to return a floating-point scalar, got {described(value)}")
-    return value.dtype.type(1)
+    return along(value.dtype.type(1), value)
 
 
 def _as_seed(cotangent: Any, value: Any) -> Any:

@@ -124,6 +124,8 @@ def _slogdet_pull(out: Any, a: Any) -> LinearMap:
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     ndim = x.ndim
+    if x.dtype.kind in "iub":
+        x = x.astype(np.float64)
     if axis is None and (ord is None or (ord in ("f", "fro") and ndim == 2) or (ord == 2 and ndim == 1)):
         flat = np.ravel(x)
         norm = root(np.sum(flat * flat))
@@ -138,6 +140,8 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 
 def _vector_norm(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
     """`sum(|x|**ord)**(1/ord)`, and its limits."""
+    if x.dtype.kind in "iub":
+        x = x.astype(np.float64)
     if ord is None or ord == 2:
         return root(np.sum(x * x, axis=axis, keepdims=keepdims))
     if ord in (np.inf, -np.inf):

@@ -185,6 +185,8 @@ def _with_nan_left_out(function: Any) -> Callable[..., Any]:
 
 def _extremum_without_nan(function: Any, worst: float) -> Callable[..., Any]:
     def definition(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kwargs: Any) -> Any:
+        if a.dtype.kind in "iub":
+            return function(a, axis, keepdims=keepdims, **kwargs)
         missing = np.isnan(a)
         value = function(_filled(a, missing, worst), axis, keepdims=keepdims, **kwargs)
         nothing = np.all(missing, axis=axis, keepdims=keepdims)
