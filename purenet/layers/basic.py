@@ -77,11 +77,14 @@ with zeros first."""
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     """`d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     weight, bias = layer.weight, layer.bias
-    if x.shape[-1:] != weight.shape[:1] or x.dtype.kind not in "fc":
+    dtype = weight.dtype
+    if x.dtype is not dtype and x.dtype.kind not in "fc":
         raise _misfit(x, weight)
-    is_plain = x.__class__ is weight.__class__ is np.ndarray
-    is_small = is_plain and x.ndim == 2 and max(x.size, weight.size) <= _SMALL
-    y = x.dot(weight) if is_small else x @ weight
+    is_small = x.size <= _SMALL >= weight.size and x.__class__ is weight.__class__ is np.ndarray and x.ndim == 2
+    try:
+        y = x.dot(weight) if is_small else x @ weight
+    except ValueError:
+        raise _misfit(x, weight) from None
     if bias is not None:
         y += bias
 
@@ -91,8 +94,8 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
         else:
             leaves = [x.T.dot(g)] if bias is None else [x.T.dot(g), _ones(g).dot(g)]
             d_x = g.dot(weight.T) if wants_x else None
-        if leaves[0].dtype != weight.dtype:
-            leaves = [leaf.astype(weight.dtype) for leaf in leaves]
+        if leaves[0].dtype is not dtype:
+            leaves = [leaf.astype(dtype) for leaf in leaves]
         return leaves, d_x
 
     return y, pull
