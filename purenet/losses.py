@@ -34,7 +34,7 @@ def _check_floating(prediction: Any, name: str) -> None:
 def _check_regression(prediction: Any, target: Any, name: str) -> None:
     if prediction.dtype.kind not in "fc":
         _check_floating(prediction, name)
-    if prediction.shape != (target.shape if hasattr(target, "shape") else np.shape(target)):
+    if prediction.shape != getattr(target, "shape", None) and prediction.shape != np.shape(target):
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
             "reshape one of them, for they would be broadcast against each other",
@@ -140,7 +140,7 @@ def _residual(prediction: Any, target: Any, name: str) -> Any:
 
 
 def _in_dtype_of(prediction: Any, cotangent: Any) -> Any:
-    return cotangent if cotangent.dtype == prediction.dtype else cotangent.astype(prediction.dtype)
+    return cotangent if cotangent.dtype is prediction.dtype else cotangent.astype(prediction.dtype)
 
 
 def _share(reduce: Callable[..., Any], prediction: Any, slopes: Any, weights: Any, name: str) -> Any:

@@ -85,10 +85,10 @@ class Objective:
 
         `is_plain` is as for `forward`.
         """
-        x, *targets = _parts(batch)
-        prediction, pull_net = forward.linearise(net, x, key, is_plain)
-        value, pull_loss = linearise(self.loss, (prediction, *targets), {}, (True, False, False)[: len(batch)])
-        is_linear = pull_net.__class__ is not ForeignPull and hasattr(self.loss, "__rule_is_linear__")
+        parts, loss = _parts(batch), self.loss
+        prediction, pull_net = forward.linearise(net, parts[0], key, is_plain)
+        value, pull_loss = linearise(loss, (prediction, *parts[1:]), {}, (True, False, False)[: len(parts)])
+        is_linear = pull_net.__class__ is not ForeignPull and hasattr(loss, "__rule_is_linear__")
 
         def pull(g: Any) -> Sequence[Any]:
             d_prediction = force(pull_loss(g)[0])
@@ -228,6 +228,9 @@ def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
     return State(0, net, optimizer.init(net), key, float("nan"))
 
 
+_ARRAYS = frozenset({np.ndarray})
+
+
 def _linearised(
     step: Step, net: Any, parameters: Sequence[Any], batch: Any, key: Key | None
 ) -> tuple[Any, Callable[[Any], Sequence[Any]], bool]:
@@ -235,7 +238,7 @@ def _linearised(
 
     What the map returns is new, unless it is read-only.
     """
-    is_plain, mode = all([parameter.__class__ is np.ndarray for parameter in parameters]), step.arithmetic
+    is_plain, mode = _ARRAYS.issuperset(map(type, parameters)), step.arithmetic
     if mode is None:
         loss, pull, is_linear = _of_objective(step, net, is_plain, batch, key)
         return loss, pull, is_linear and is_plain
@@ -263,14 +266,14 @@ def _updates(
 
     A factor that comes first multiplies the cotangent of the loss, a number, instead of every element of the gradient.
     """
-    cotangent = one(loss)
+    net, step, cotangent = state.net, state.step, one(loss)
     # in half precision the cotangents on the way could underflow
-    factor = leading_factor(optimizer, state.step) if is_linear and cotangent.itemsize > 2 else None
+    factor = leading_factor(optimizer, step) if is_linear and cotangent.itemsize > 2 else None
     leaves = pull(cotangent if factor is None else type(cotangent)(factor))
-    owned = all([leaf.__class__ is np.ndarray and leaf.flags.writeable for leaf in leaves])
-    updates = Updates(leaves, partial(tree.with_leaves, state.net), owned)
+    owned = _ARRAYS.issuperset(map(type, leaves)) and all([leaf.flags.writeable for leaf in leaves])
+    updates = Updates(leaves, partial(tree.with_leaves, net), owned)
     following = act if factor is None else act_after_factor
-    return following(optimizer, updates, state.optimizer, state.net, state.step)
+    return following(optimizer, updates, state.optimizer, net, step)
 
 
 def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
@@ -281,9 +284,9 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
     for parameter, update in zip(parameters, updates.leaves, strict=True):
         if update.shape != parameter.shape:
             raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
-        if owned and update.dtype == parameter.dtype:
+        if owned and update.dtype is parameter.dtype:
             update += parameter
-            update.setflags(write=False)
+            update.setflags(False)
             moved.append(update)
         else:
             new = parameter + update
@@ -301,6 +304,8 @@ def _is_finite(leaf: Any) -> bool:
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:
+    if batch.__class__ is tuple and len(batch) == 2:
+        return batch  # spares the rest most of the time
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TreeError(f"expected (x, y) or (x, y, weights), got {got}", path="batch")

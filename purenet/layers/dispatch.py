@@ -234,7 +234,7 @@ def _in_leaves(layer: Any, pullback: Pullback) -> LayerPull:
 
 def composed(pull: LayerPull, parts: Sequence[LayerPull]) -> LayerPull:
     """A pull made of other pulls: foreign if one of them is."""
-    return ForeignPull(pull) if ForeignPull in [part.__class__ for part in parts] else pull
+    return ForeignPull(pull) if ForeignPull in map(type, parts) else pull
 
 
 def zero_leaves(layer: Any) -> list[Any]:

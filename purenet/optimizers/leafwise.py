@@ -126,8 +126,8 @@ def _carried_out(
         made = [_on_array(kernel, constants, results, operands, reuse) for operands in rows]
     else:
         made = [_on_traced(kernel, constants, results, operands) for operands in rows]
-    kept = [tuple([frozen(row[i]) for row in made]) for i in range(1, results)]
-    return [row[0] for row in made], kept
+    first, *kept = zip(*made, strict=True) if made else [()] * results
+    return list(first), [tuple(map(frozen, column)) for column in kept]
 
 
 def _are_arrays(columns: Sequence[Sequence[Any]]) -> bool:
@@ -201,7 +201,7 @@ def _groups(leaves: Sequence[Any]) -> list[list[int]]:
 def _vector(leaves: Sequence[Any], group: list[int]) -> Any:
     if len(group) == 1:
         return leaves[group[0]].reshape(-1)
-    return np.concatenate([leaves[i].reshape(-1) for i in group])
+    return np.concatenate([leaves[i] for i in group], axis=None)
 
 
 def initial_leaves(net: Any, place: str, initial: float = 0.0) -> Leaves:

@@ -81,13 +81,13 @@ def linearise(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], wanted: Sequence[bool]
 ) -> tuple[Any, Pullback]:
     """The value of `f(*args, **kwargs)`, and the pullback to those arguments that are wanted."""
+    rule: VjpRule | None = getattr(f, "__vjp_rule__", None)
+    if rule is not None and (getattr(f, "__rule_is_traceable__", False) or _are_plain(args, kwargs)):
+        return rule(*args, **kwargs)
     own = getattr(type(f), "__linearise__", None)
     if own is not None:
         value_and_pull: tuple[Any, Pullback] = own(f, args, kwargs, wanted)
         return value_and_pull
-    rule: VjpRule | None = getattr(f, "__vjp_rule__", None)
-    if rule is not None and (getattr(f, "__rule_is_traceable__", False) or _are_plain(args, kwargs)):
-        return rule(*args, **kwargs)
     chain = _CHAIN_RULES.get(f if f is toolz.pipe else type(f))
     if chain is not None:
         return chain(f, args, kwargs, wanted)
