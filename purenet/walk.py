@@ -35,19 +35,20 @@ def branches(tree: Any) -> list[tuple[str, Any]]:
 
 def collect(tree: Any, add: Callable[[Any], None]) -> None:
     """Hand every leaf to `add`, in order."""
-    cls = type(tree)
-    if cls is np.ndarray:
-        add(tree)
-    elif cls is tuple:
-        for item in tree:
-            collect(item, add)
-    elif hasattr(cls, "__purenet_fields__"):
-        for read, _ in cls.__purenet_fields__.child_slots:
+    cls: Any = tree.__class__
+    fields = getattr(cls, "__purenet_fields__", None)
+    if fields is not None:
+        for read, _ in fields.child_slots:
             child = read(tree)
             if child.__class__ is np.ndarray:  # spares most calls
                 add(child)
             else:
                 collect(child, add)
+    elif cls is tuple:
+        for item in tree:
+            collect(item, add)
+    elif cls is np.ndarray:
+        add(tree)
     elif tree is None:
         return
     elif isinstance(tree, tuple | list):
@@ -66,10 +67,6 @@ _new = object.__new__
 def fill(tree: Any, take: Callable[[], Any]) -> Any:
     """A tree of the same structure whose leaves are taken one by one, in order; quick on arrays, records and tuples."""
     cls: Any = tree.__class__
-    if cls is np.ndarray:
-        return take()
-    if cls is tuple:
-        return tuple([fill(child, take) for child in tree])
     fields = getattr(cls, "__purenet_fields__", None)
     if fields is not None:
         if not fields.child_slots:
@@ -81,6 +78,8 @@ def fill(tree: Any, take: Callable[[], Any]) -> Any:
         for read, write in fields.static_slots:
             write(new, read(tree))
         return new
+    if cls is tuple:
+        return tuple([fill(child, take) for child in tree])
     if tree is None:
         return None
     if isinstance(tree, tuple | list):
