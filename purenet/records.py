@@ -174,7 +174,7 @@ _NUMBERS: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, c
 def frozen(array: Any) -> Any:
     """Mark a freshly allocated array read-only, in place, and return it; anything else is returned as it is."""
     if isinstance(array, np.ndarray):
-        array.setflags(False)  # write; by position in half the time
+        array.setflags(write=False)
     return array
 
 

@@ -286,7 +286,7 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
             raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
         if owned and update.dtype is parameter.dtype:
             update += parameter
-            update.setflags(False)
+            update.setflags(write=False)
             moved.append(update)
         else:
             new = parameter + update

@@ -61,9 +61,6 @@ def collect(tree: Any, add: Callable[[Any], None]) -> None:
         add(tree)
 
 
-_new = object.__new__
-
-
 def fill(tree: Any, take: Callable[[], Any]) -> Any:
     """A tree of the same structure whose leaves are taken one by one, in order; quick on arrays, records and tuples."""
     cls: Any = tree.__class__
@@ -71,7 +68,7 @@ def fill(tree: Any, take: Callable[[], Any]) -> Any:
     if fields is not None:
         if not fields.child_slots:
             return tree
-        new = _new(cls)
+        new = cls.__new__(cls)
         for read, write in fields.child_slots:
             child = read(tree)
             write(new, take() if child.__class__ is np.ndarray else fill(child, take))
