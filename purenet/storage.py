@@ -20,6 +20,7 @@ _MODULES = (
     "purenet.arithmetic.modes",
     "purenet.keys",
     "purenet.transforms.custom",
+    "purenet.transforms.portability",
     "purenet.layers",
     "purenet.layers.initializers",
     "purenet.losses",

@@ -24,9 +24,10 @@ from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
 from purenet.records import assemble, frozen, own, static, struct
+from purenet.transforms.boundary import canonical, enter, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability import entered
-from purenet.transforms.portable_array import canonical, enter, leave, plain_of
+from purenet.transforms.portable_array import plain_of
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.walk import branches

@@ -2,18 +2,13 @@
 
 A `PortableArray` stands for an array inside a function that `portable` runs. NumPy hands every call on it over; it is
 carried out on the plain arrays by the table of `arithmetic.contract`, or by an equal expression in functions of that
-table, or refused. `enter` and `leave` are the way in and out.
-
-Under differentiation the portable value is what a traced value holds, never the other way round: a trace carries its
-calls out on portable values, and the formulas of its rules compute with them. So `enter` and `leave` are functions with
-derivatives: the cotangent of what enters leaves, and the other way round.
+table, or refused. The way in and out is in `boundary`.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,7 +20,7 @@ from purenet.arithmetic.pointwise import converted
 from purenet.arithmetic.promotion import common_dtype
 from purenet.errors import ContractError, DtypeError
 from purenet.transforms.array_interface import ArrayMethods, name_of
-from purenet.transforms.rule import Composite, Linear, constant
+from purenet.transforms.rule import Composite, constant
 from purenet.transforms.rules import RULES
 from purenet.transforms.rules.elementwise import cast, choose_between, limit, root
 from purenet.transforms.rules.interpolation import convolve_vectors
@@ -278,7 +273,7 @@ def plain_of(value: Any) -> Any:
 def wrapped(result: Any, mode: Portable) -> Any:
     """The result of a call: arrays and NumPy scalars, also in tuples and lists, as portable values."""
     if isinstance(result, np.ndarray | np.generic):
-        _check_real(result)
+        check_real(result)
         return PortableArray(result, mode)
     if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray | np.generic) for item in result):
         items = [wrapped(item, mode) for item in result]
@@ -286,67 +281,11 @@ def wrapped(result: Any, mode: Portable) -> Any:
     return result
 
 
-def enter(value: Any, mode: Portable) -> Any:
-    """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
-    cls = value.__class__
-    if cls is np.ndarray:
-        if value.dtype.kind in "SUVMm":
-            return value
-        _check_real(value)
-        if value.flags.writeable:
-            value = value.view()
-            value.flags.writeable = False
-        return PortableArray(value, mode)
-    if cls is Traced:
-        return value.owner.carry_out(enter, _ENTER, (value, mode), {})
-    if cls is PortableArray:
-        return PortableArray(value.value, mode)
-    if isinstance(value, np.memmap):
-        return enter(value.view(np.ndarray), mode)
-    if isinstance(value, np.ndarray):
-        problem = f"a {cls.__name__} has rules of its own, which are outside the numeric contract"
-        raise ContractError(f"{problem}; pass np.asarray of it")
-    return PortableArray(value, mode) if isinstance(value, np.generic | float) else value
-
-
-def _check_real(value: Any) -> None:
+def check_real(value: Any) -> None:
+    """Raise a `ContractError` if an array is of complex or extended numbers, or of objects."""
     if value.dtype.char in "gFDGO":
         problem = f"{value.dtype} is outside the numeric contract, which is about real numbers of at most 64 bits"
         raise ContractError(f"{problem}; convert it with .astype(np.float64)")
-
-
-def leave(value: Any, outside: Portable | None = None) -> Any:
-    """A leaf as a plain value, or one of the arithmetic outside; every NaN gets the bits of `np.nan`."""
-    if value.__class__ is Traced:
-        return value if mode_of(value) is None else value.owner.carry_out(leave, _LEAVE, (value, outside), {})
-    if value.__class__ is not PortableArray:
-        return value
-    if outside is not None:
-        return PortableArray(value.value, outside)
-    return canonical(value.value)
-
-
-def canonical(value: Any) -> Any:
-    """An array or number in which every NaN has the bits of `np.nan`: itself, if it has none."""
-    if isinstance(value, np.floating):
-        return type(value)(np.nan) if value != value else value
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        return value
-    undefined = np.isnan(value)
-    if not undefined.any():
-        return value
-    return np.where(undefined, value.dtype.type(np.nan), value)[()]
-
-
-_ENTER = Linear(lambda out, value, mode: lambda g: leave(g))
-_LEAVE = Linear(lambda out, value, outside: partial(enter, mode=mode_of(value)))
-
-
-def mode_of(value: Any) -> Any:
-    """The arithmetic of a value, within whatever traces; None if it is not portable."""
-    while value.__class__ is Traced:
-        value = value.value
-    return value.mode if value.__class__ is PortableArray else None
 
 
 def _written(out: Any, result: Any, ufunc: Any) -> Any:
@@ -401,7 +340,7 @@ def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[...
         elif cls is not np.ndarray and not isinstance(other, _PLAIN):
             return ufunc(self, other) if isinstance(other, list | tuple) else NotImplemented
         elif hasattr(other, "dtype"):
-            _check_real(other)
+            check_real(other)
         if is_exact:
             return PortableArray(symbol(self.value, other), mode)
         if ufunc is np.matmul:
@@ -413,7 +352,7 @@ def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[...
         if other.__class__ is not np.ndarray and not isinstance(other, _PLAIN):
             return ufunc(other, self) if isinstance(other, list | tuple) else NotImplemented
         if hasattr(other, "dtype"):
-            _check_real(other)
+            check_real(other)
         if is_exact:
             return PortableArray(symbol(other, self.value), self.mode)
         return _number_like(call(ufunc, (other, self.value), {}, self.mode), other, self.value)
@@ -439,7 +378,7 @@ def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[Portab
         if is_exact and not _NUMPY_1 and isinstance(self.value, np.ndarray):
             other = plain_of(other)
             if hasattr(other, "dtype"):
-                _check_real(other)
+                check_real(other)
             self.value = evaluate(self.value, other)
             return self
         result = symbol(self, other)
