@@ -225,7 +225,7 @@ def test_data_that_lies_elsewhere_is_named_and_not_read(
     assert (done.code, done.err) == (0, "")
     assert done.value("data") == f"batches.dataset.x: F64 [50, 3] in {tmp_path / 'x.npy'}"
     missing = run("verify", tmp_path / "run")
-    assert (missing.code, "x.npy" in missing.err) == (2, True)
+    assert (missing.code, "x.npy, which" in missing.out, missing.err) == (1, True, "")
 
 
 # --- verify and diff
@@ -334,6 +334,35 @@ def test_a_learning_rate_that_is_none_is_refused(tmp_path: Path, run: Run) -> No
     done = run("fork", tmp_path / "run", 1, tmp_path / "fork", "--learning-rate", "1")
     assert (done.code, "--optimizer" in done.err) == (1, True)
     assert not (tmp_path / "fork").exists()
+
+
+def test_nothing_is_written_into_a_history(copy: Path, run: Run) -> None:
+    """No file and no folder in it or below it, whatever asks for it; a message says so, and all is as it was."""
+    first = copy / "first"
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    for words in (
+        ("export", copy / "second", first / "journal"),
+        ("export", first, first / "snapshots" / "new.safetensors"),
+        ("fit", copy / "prices.csv", *FIT, "--save", first / "manifest.json"),
+        ("fit", copy / "prices.csv", *FIT, "--out", first / "inside"),
+        ("fork", first, 3, first / "deep" / "inside"),
+    ):
+        done = run(*words)
+        assert (done.code, f"{os.path.realpath(first)} is a recorded run" in done.err, done.out) == (1, True, "")
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_going_on_needs_no_parent(copy: Path, run: Run) -> None:
+    """`resume` and `fork` of a fork whose parent is gone end with code 0 and the loss that they came to."""
+    own, third = copy / "own", copy / "third"
+    assert run("fork", copy / "first", 17, own).code == 0
+    shutil.rmtree(copy / "first")
+    for written, words in ((own, ("resume", own, "--steps", 32)), (third, ("fork", own, 20, third))):
+        done = run(*words)
+        assert (done.code, done.err) == (0, "")
+        assert done.value("last loss") == f"{pn.open_history(written).reader.losses[-1]:.6g}"
+    logged = run("log", own)
+    assert (logged.code, logged.err.endswith("or put it back\n")) == (1, True)
 
 
 # --- predict and export
@@ -545,7 +574,7 @@ def test_ctrl_c_keeps_what_was_recorded(folder: Path, run: Run, tmp_path: Path) 
         written = pn.open_history(tmp_path / "fork" if name == "fork" else path)
         total = 10**8 + (name == "resume")
         option = " --steps 100000001" if name == "resume" else ""
-        advice = f"purenet resume {written.path}{option} goes on"
+        advice = f"go on with: purenet resume {written.path}{option}"
         assert err == f"purenet: interrupted after {written.steps} of {total} steps; {advice}\n"
         assert Done(130, out, err).value("steps") == str(written.steps)
         assert run("verify", written.path, "--replay", "none").code == 0
@@ -583,7 +612,7 @@ def test_a_reader_that_leaves_keeps_what_was_recorded(folder: Path, tmp_path: Pa
     steps = pn.open_history(tmp_path / "run").steps
     assert err == (
         f"purenet: nobody reads the output; what was reached after {steps} of 100000000 steps is recorded in "
-        f"{tmp_path / 'run'}: purenet resume {tmp_path / 'run'} goes on\n"
+        f"{tmp_path / 'run'}; go on with: purenet resume {tmp_path / 'run'}\n"
     )
 
 

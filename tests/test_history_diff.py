@@ -48,6 +48,15 @@ class Changed:
         return (x, y + (np.arange(len(y)) == 3)[:, None]) if t == self.at_step else (x, y)
 
 
+@pn.register("tests.history.diff.measured")
+@pn.struct
+class Measured:
+    """A state whose loss is none of its leaves."""
+
+    state: Any
+    loss: float = pn.static()
+
+
 def run_of(**changes: Any) -> ph.Run:
     """A small run in native arithmetic."""
     net = changes.pop("net", pn.mlp(KEY, (3, 5, 2), activation=pn.Tanh()))
@@ -70,7 +79,7 @@ def deviating(run: ph.Run, path: Path, k: int, leaf: str, snapshots: Snapshots) 
     step = pn.make_step(run.objective, run.optimizer)
     rest = accumulate(map(run.batches.at, range(k + 1, run.steps)), step, initial=flipped(states, k + 1, leaf))
     with recording._create(run, path, snapshots) as writer:
-        recording._write(writer, snapshots, ((None, state) for state in [*states[1:-1], *rest]), states[0])
+        recording._write(writer, snapshots, ((state, (), False) for state in [*states[1:-1], *rest]), states[0])
     return ph.open_history(path)
 
 
@@ -222,6 +231,54 @@ def test_forks_part_where_they_were_forked(tmp_path: Path) -> None:
     found = ph.diff(a, c)
     assert (found.step, found.part, found.leaf) == (20, "start", "optimizer")
     assert not ph.diff(a, same)
+
+
+@pn.register("tests.history.diff.norm")
+def norm(state: pn.State, batch: Any) -> Any:
+    """A metric."""
+    return np.sum(state.net.layers[0].weight ** 2)
+
+
+@pn.register("tests.history.diff.late")
+def late(state: pn.State) -> bool:
+    """A reason to stop."""
+    return state.step > 99
+
+
+def test_functions_are_called_by_their_names(tmp_path: Path) -> None:
+    """What is measured and when to stop: each by its registered name, and no address in memory."""
+    a = ph.record(run_of(metrics={"norm": norm, "other": norm}, steps=4), tmp_path / "a")
+    b = ph.record(run_of(metrics={"norm": norm}, stop=late, steps=4), tmp_path / "b")
+    found = ph.diff(a, b)
+    assert found.step is None
+    assert found.runs == (
+        "metrics['other']: tests.history.diff.norm and None",
+        "stop: None and tests.history.diff.late",
+    )
+    c = ph.record(run_of(metrics={"other": norm, "norm": norm}, steps=4), tmp_path / "c")
+    assert ph.diff(a, c).runs == ("metrics: in the order norm, other and other, norm",)
+
+
+def test_a_fork_from_another_state_is_said_to_start_there(tmp_path: Path) -> None:
+    """A changed weight: the step stands in what is printed, and that those before it are the same."""
+    a = ph.record(run_of(), tmp_path / "a")
+    net = pn.tree.at(a[11].net, "layers[2].bias", np.ones(2))
+    found = ph.diff(a, ph.fork(a, 11, tmp_path / "b", net=net))
+    assert (found.step, found.part, found.leaf) == (11, "start", "net.layers[2].bias")
+    assert "step 11 starts from another state; the 11 steps before it are the same" in str(found)
+
+
+def test_another_loss_in_the_journal_is_a_difference(tmp_path: Path) -> None:
+    """Even where the states are the same: the step, and both losses."""
+    states = [{"w": np.arange(4.0) + t} for t in range(20)]
+    losses = [float(t) for t in range(20)]
+    for name in ("a", "b"):
+        ph.record_states([Measured(state, loss) for state, loss in zip(states, losses, strict=True)], tmp_path / name)
+        losses[9] = np.nextafter(9.0, 10)
+    found = ph.diff(tmp_path / "a", tmp_path / "b")
+    assert (found.step, found.part, found.leaf) == (8, "recording", "loss")
+    assert found.why == "9.0 and 9.000000000000002"
+    assert not ph.diff(tmp_path / "a", tmp_path / "a")
 
 
 def test_hand_recorded_states_are_compared(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from history_cases import X, Y, is_small, own_step, run_of
+from history_cases import KEY, X, Y, is_small, own_step, run_of
 
 import purenet as pn
 from purenet import history as ph
@@ -18,6 +18,7 @@ from purenet.errors import (
     DtypeError,
     NonFiniteError,
     PurenetError,
+    ShapeError,
     StepError,
     StorageError,
     WriteError,
@@ -70,6 +71,18 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         (lambda: ph.verify(tmp_path / "run", "some"), DtypeError, "verify.replay"),
         (lambda: ph.diff(history, 3), DtypeError, "diff.b"),
         (lambda: ph.prune(history, -1), ArgumentError, "prune.budget"),
+        (lambda: ph.record(run, 3), DtypeError, "record.path: expected a path, got int 3"),
+        (lambda: ph.record(run, tmp_path / "x", progress=3), DtypeError, "record.progress"),
+        (lambda: ph.fork(history, 3, None), DtypeError, "fork.path"),
+        (lambda: ph.fork(history, 3, tmp_path / "x", progress=3), DtypeError, "fork.progress"),
+        (lambda: ph.resume(3), DtypeError, "resume.history"),
+        (lambda: ph.resume(history, classes=(int,)), ArgumentError, "resume.history"),
+        (lambda: ph.resume(history, 9, progress=3), DtypeError, "resume.progress"),
+        (lambda: ph.record_states([{"w": 0.0}], 3), DtypeError, "record_states.path"),
+        (lambda: ph.open_history(3), DtypeError, "open_history.path"),
+        (lambda: ph.open_history(tmp_path / "run", parent=3), DtypeError, "open_history.parent"),
+        (lambda: ph.verify(3), DtypeError, "verify.history"),
+        (lambda: ph.prune(3), DtypeError, "prune.history"),
         (lambda: ph.Snapshots(every=0), ArgumentError, "Snapshots.every"),
         (lambda: ph.Snapshots(seconds=0), ArgumentError, "Snapshots.seconds"),
     ]
@@ -78,6 +91,49 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
             call()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["run"], message
     assert ph.verify(history)
+
+
+@pn.register("tests.history.vector")
+def vector(state: pn.State, batch: Any) -> Any:
+    """No metric."""
+    return np.ones(2)
+
+
+@pn.register("tests.history.nothing")
+def nothing(state: pn.State, batch: Any) -> Any:
+    """No metric either."""
+
+
+@pn.register("tests.history.no_answer")
+def no_answer(state: pn.State) -> Any:
+    """A reason to stop that cannot be asked."""
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"net": pn.mlp(KEY, (4, 2))}, ShapeError, None),
+        ({"stop": no_answer}, ZeroDivisionError, None),
+        ({"metrics": {"two": vector}}, DtypeError, r"Run.metrics\['two'\]: expected a number, got ndarray"),
+        ({"metrics": {"none": nothing}}, DtypeError, r"Run.metrics\['none'\]: expected a number, got NoneType"),
+    ],
+)
+def test_a_first_step_that_fails_leaves_nothing(
+    changes: Any, error: type[Exception], message: str | None, tmp_path: Path
+) -> None:
+    """Neither of a run nor of a fork, so that the mended one can be written in the same place."""
+    history = ph.record(run_of(steps=5), tmp_path / "run")
+    for write in (
+        lambda: ph.record(run_of(steps=5, **changes), tmp_path / "x"),
+        lambda: ph.fork(history, 2, tmp_path / "x", **changes),
+    ):
+        with pytest.raises(error, match=message):
+            write()
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    with pytest.raises(ZeroDivisionError):
+        ph.record_states(({"w": 1.0 / n} for n in (1, 0)), tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_loss_that_is_not_finite_ends_the_recording(tmp_path: Path) -> None:
@@ -99,6 +155,7 @@ def test_hostile_manifests_are_refused(tmp_path: Path) -> None:
     for _ in range(300):
         deep = {"tuple": [deep]}
     reference = {"array": "a", "dtype": "F64", "file": "/dev/zero", "offset": 0, "relative": "", "sha256": "0" * 64}
+    parent = {"path": "..", "absolute": "x", "digest": "y", "chain": "z", "step": 3}
     here = environment().to_json()
     cases = [
         {"run": deep},
@@ -108,6 +165,10 @@ def test_hostile_manifests_are_refused(tmp_path: Path) -> None:
         {"run": 3, "data": [{**reference, "shape": [1 << 62]}]},
         {"run": 3, "data": [{**reference, "shape": [4], "file": "a\0b"}]},
         {"run": 3, "data": "all"},
+        {"run": 3, "data": 3},
+        {"run": 3, "data": {"a": 1}},
+        *({"run": 3, "data": [{**reference, "shape": [4], name: "a" * 100_000}]} for name in ("file", "relative")),
+        *({"run": None, "parent": {**parent, "path": path, "absolute": path}} for path in ("\0", "b" * 100_000)),
         {"run": None, "parent": {"path": "..", "absolute": "x", "digest": "y", "chain": "z", "step": "0"}},
         {"run": None, "parent": "other"},
         {"run": None, "parent": {"path": "../0", "absolute": "x", "digest": "y", "chain": "z", "step": 10**30}},

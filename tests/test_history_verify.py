@@ -54,6 +54,92 @@ def test_verify_finds_steps_that_come_out_differently(tmp_path: Path) -> None:
     assert history[21].step == 21
 
 
+FAILS_AT = [-1]
+
+
+@pn.register("tests.history.fails")
+def fails(net: Any, batch: Any) -> Any:
+    """An objective of one's own that raises an error of its own, from the step on that it is told."""
+    FAILS_AT[0] -= 1
+    if FAILS_AT[0] == -1:
+        raise KeyError("no such thing")
+    return np.mean((pn.forward(net, batch[0]) - batch[1]) ** 2)
+
+
+def test_verify_counts_what_it_compared(tmp_path: Path) -> None:
+    """Not what comes after the first deviation, and not what cannot be executed, which is reported by its error."""
+    history = _deviating(run_of(arithmetic=Native()), tmp_path, 17)
+    assert ph.verify(history).replayed == 40 - 3
+    assert ph.verify(history, map=map).replayed == ph.verify(history, map=_own_map).replayed == 37
+    assert "37 of 40 steps executed again" in str(ph.verify(history))
+    history = ph.record(run_of(objective=fails), tmp_path / "fails", snapshots=EVERY_7)
+    FAILS_AT[0] = 17
+    report = ph.verify(history)
+    assert report.replayed == 40 - 4
+    assert report.problems == ("steps 17 to 20 cannot be executed again: KeyError: 'no such thing'",)
+
+
+def _own_map(function: Any, items: Any) -> Any:
+    return [function(item) for item in items]
+
+
+def test_verify_reports_what_keeps_it_from_executing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that is missing or not as it was, a folder that is not there: false, and no error."""
+    monkeypatch.setattr("purenet.history.recipe.LARGE", 500)
+    np.save(tmp_path / "x.npy", X)
+    batches = pn.Batches(pn.Dataset(pn.read_npy(tmp_path / "x.npy"), Y), size=16, key=KEY)
+    history = ph.record(run_of(batches=batches), tmp_path / "run", snapshots=EVERY_7)
+    assert ph.verify(history)
+    np.save(tmp_path / "x.npy", X + 1)
+    for each in (history, tmp_path / "run"):
+        report = ph.verify(each)
+        assert (bool(report), report.replayed) == (False, 0)
+        assert "x.npy, which has other contents now" in str(report)
+        assert ph.verify(each, "none")
+    (tmp_path / "x.npy").unlink()
+    assert "x.npy, which is not there" in str(ph.verify(history))
+    report = ph.verify(tmp_path / "nope")
+    assert str(report) == (
+        f"{tmp_path / 'nope'}: 1 problem; no step executed again\n  there is no such folder, and so no history"
+    )
+
+
+def test_verify_names_another_machine_where_bits_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below what differs stands what is different here, which may be why; where nothing differs it does not."""
+    here = environment()
+    monkeypatch.setattr("purenet.history.recording.environment", lambda: attrs.evolve(here, blas_kernel="Elsewhere"))
+    history = _deviating(run_of(arithmetic=Native()), tmp_path, 17)
+    right = ph.record(run_of(arithmetic=Native()), tmp_path / "right")
+    monkeypatch.undo()
+    with pytest.warns(EnvironmentWarning):
+        report = ph.verify(history)
+    [line] = report.environment
+    assert str(report).splitlines()[-1] == f"  recorded and here: {line}"
+    assert "Elsewhere" in line
+    with pytest.warns(EnvironmentWarning):
+        assert ph.verify(right).environment == ()
+
+
+def test_warnings_name_the_line_that_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever way a state is asked for, the warning points here and not into purenet."""
+    here = environment()
+    monkeypatch.setattr("purenet.history.recording.environment", lambda: attrs.evolve(here, blas_kernel="Elsewhere"))
+    history = ph.record(run_of(arithmetic=Native()), tmp_path / "run", snapshots=EVERY_7)
+    fork = ph.fork(history, 21, tmp_path / "fork")
+    monkeypatch.undo()
+    for ask in (
+        lambda: history[8],
+        lambda: fork[8],
+        lambda: list(history[8:10]),
+        lambda: history[8:10][1],
+        lambda: ph.verify(history),
+        lambda: ph.fork(history, 8, tmp_path / "new"),
+    ):
+        with pytest.warns(EnvironmentWarning) as caught:
+            ask()
+        assert {warning.filename for warning in caught} == {__file__}
+
+
 def _deviating(run: ph.Run, folder: Path, k: int) -> ph.History:
     """A history whose journal claims to be of `run`, though a bit of a weight was flipped after step k."""
     states = states_of(attrs.evolve(run, steps=k + 1))
@@ -63,7 +149,7 @@ def _deviating(run: ph.Run, folder: Path, k: int) -> ph.History:
     step = pn.make_step(run.objective, run.optimizer)
     following = accumulate(map(run.batches.at, range(k + 1, run.steps)), step, initial=states.pop())
     with recording._create(run, folder / "deviating", EVERY_7) as writer:
-        pairs = ((None, state) for state in [*states[1:], *following])
+        pairs = ((state, (), False) for state in [*states[1:], *following])
         recording._write(writer, EVERY_7, pairs, states[0])
     return ph.open_history(folder / "deviating")
 

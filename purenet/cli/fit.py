@@ -137,7 +137,7 @@ def _finish(done: Finished, terminal: Terminal) -> None:
         pn.save(pn.tree.at(plan.template, "net", state.net), done.save)
     if isinstance(ended_by, BrokenPipeError):
         kept = [] if done.save is None else [f"saved in {done.save}"]
-        kept += [] if done.history is None else [f"recorded in {done.history}: {how_to_resume(done.history)}"]
+        kept += [] if done.history is None else [f"recorded in {done.history}; {how_to_resume(done.history)}"]
         if kept:
             terminal.note(f"nobody reads the output; what was reached {progress} is {' and '.join(kept)}")
         raise ended_by

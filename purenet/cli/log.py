@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
-from purenet.canonical import differences
 from purenet.cli.histories import add_history
 from purenet.cli.terminal import Terminal
 from purenet.errors import PurenetError
 from purenet.history import History, open_history
+from purenet.history.comparison import run_differences
 
 _MOST = 6
 
@@ -48,7 +48,7 @@ def _changes(history: History) -> Iterator[str]:
     try:
         parent = history.parent
         ours, theirs = history.run, None if parent is None else parent.run
-        found = [] if ours is None or theirs is None else list(differences(theirs, ours))
+        found = [] if ours is None or theirs is None else list(run_differences(theirs, ours))
     except PurenetError:  # the lineage itself says what is missing; a run that cannot be read here is named by `show`
         return
     for different in found[:_MOST]:

@@ -8,11 +8,13 @@ import tempfile
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import purenet as pn
 from purenet.errors import ArgumentError
+from purenet.history.reader import JOURNAL, MANIFEST
 
 ARITHMETICS = ("portable", "native")
 
@@ -95,6 +97,7 @@ def check_writable(path: str, source: str | None, place: str = "") -> None:
         raise ArgumentError("this is a folder; name a file in it, such as model.safetensors", path=place)
     if source is not None and os.path.exists(path) and os.path.samefile(path, source):  # noqa: PTH110, PTH121
         raise ArgumentError("this would replace the data; choose another name", path=place)
+    _check_outside_histories(path, place)
     folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -116,6 +119,14 @@ def check_new(path: str) -> None:
     """Raise an error if a history could not begin there, because something is there already."""
     if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):  # noqa: PTH112, PTH208
         raise ArgumentError("something is there already; choose another folder, or purenet resume it", path=path)
+    _check_outside_histories(path, path)
+
+
+def _check_outside_histories(path: str, place: str) -> None:
+    """Refuse what would lie in the folder of a recorded run, or below it."""
+    for folder in Path(os.path.realpath(path)).parents:
+        if (folder / MANIFEST).exists() and (folder / JOURNAL).exists():
+            raise ArgumentError(f"{folder} is a recorded run, and nothing else goes there; choose another", path=place)
 
 
 def add_arithmetic(add: Callable[..., Any]) -> None:

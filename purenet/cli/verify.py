@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
 
 import purenet as pn
 from purenet.cli import options as types
 from purenet.cli.histories import add_history, opened
 from purenet.cli.terminal import Terminal
-from purenet.errors import ArgumentError, PurenetError, StorageError
+from purenet.errors import ArgumentError, PurenetError, ReplayError, StorageError
 from purenet.history import verify
 
 
@@ -31,12 +32,12 @@ def run(options: Namespace) -> int:
     path, terminal = options.history, Terminal()
     if not os.path.isdir(path):  # noqa: PTH112
         raise StorageError("there is no such folder, and so no history", path=path)
-    key = pn.key(options.seed)
     try:
         with opened(path, terminal) as history:
-            if options.replay != "none" and history.run is None:
-                raise ArgumentError("it holds states alone, no run to execute; use --replay none", path=path)
-            report = verify(history, options.replay, key=key)
+            with suppress(ReplayError):  # that data is not as it was is reported; a name may be known elsewhere
+                if options.replay != "none" and history.run is None:
+                    raise ArgumentError("it holds states alone, no run to execute; use --replay none", path=path)
+            report = verify(history, options.replay, key=pn.key(options.seed))
     except ArgumentError:
         raise
     except PurenetError:  # what keeps it from being opened is what there is to report

@@ -57,8 +57,9 @@ def report(history: History, steps: int, ended_by: BaseException | None, termina
     if isinstance(ended_by, BrokenPipeError):
         print(f"purenet: nobody reads the output; ended {where}", file=sys.stderr)
         raise ended_by
-    if len(history.losses):
-        terminal.value("last loss", f"{history.losses[-1]:.6g}")
+    losses = history.reader.losses  # its own alone, which are there without its parents
+    if len(losses):
+        terminal.value("last loss", f"{losses[-1]:.6g}")
     terminal.value("steps", history.steps)
     if ended_by is not None:
         raise KeyboardInterrupt(where)
@@ -68,7 +69,7 @@ def report(history: History, steps: int, ended_by: BaseException | None, termina
 
 def how_to_resume(path: PathLike, steps: int | None = None) -> str:
     """What to type to go on with an interrupted history, to another number of steps than planned if one is given."""
-    return f"purenet resume {shlex.quote(str(path))}{'' if steps is None else f' --steps {steps}'} goes on"
+    return f"go on with: purenet resume {shlex.quote(str(path))}{'' if steps is None else f' --steps {steps}'}"
 
 
 def snapshots(options: Namespace) -> Snapshots | None:

@@ -22,6 +22,7 @@ from purenet.safetensors import PathLike
 from purenet.training import make_step
 from purenet.transforms.portability import portable
 from purenet.transforms.reverse import value_and_grad
+from purenet.walk import same_static
 
 _DATA = "batches.dataset"
 MOST_SHOWN = 12
@@ -64,9 +65,9 @@ class Comparison:
             lines += [f"{title}: {line}" for line in shown]
         if self.step is None:
             return "\n".join([*lines, f"the same bits in all {self.compared} steps that both have"])
-        where = "they start from different states" if self.part == "start" else f"step {self.step} gives different bits"
+        where = f"step {self.step} {'starts from another state' if self.part == 'start' else 'gives different bits'}"
         leaf = f"{self.leaf}: {self.why}" if self.leaf else self.why
-        before = f"; the {self.step} steps before it are the same" if self.step and self.part != "start" else ""
+        before = f"; the {self.step} steps before it are the same" if self.step else ""
         return "\n".join(
             [*lines, f"{where}{before}", f"first different: {self.part} {leaf}".rstrip(), f"cause: {self.cause}"]
         )
@@ -122,18 +123,29 @@ def diff(a: History | PathLike, b: History | PathLike) -> Comparison:
 
 def _outside(a: History, b: History, compared: int) -> Comparison:
     """In what two histories differ, apart from their bits. How many steps were planned makes no difference."""
-    found = (
-        [] if a.run is None or b.run is None else [each for each in differences(a.run, b.run) if each.path != "steps"]
-    )
-    runs = tuple([_line(each) for each in found if not each.path.startswith(_DATA)])
-    data = tuple([_line(each) for each in found if each.path.startswith(_DATA)])
+    found = [] if a.run is None or b.run is None else list(run_differences(a.run, b.run))
+    runs = tuple([line for line in found if not line.startswith((_DATA, "steps:"))])
+    data = tuple([line for line in found if line.startswith(_DATA)])
     return Comparison(runs, data, a.environment.differences(b.environment), compared=compared)
 
 
-def _line(found: Difference) -> str:
-    """A difference as text, functions by their names."""
-    names = [name_of(value) if has_name(value) else "" for value in (found.left, found.right)]
-    return f"{found.path}: {' and '.join(names)}" if all(names) else str(found)
+def run_differences(a: Run, b: Run) -> Iterator[str]:
+    """In what two runs differ, in words: a line for each place, functions by their names."""
+    for found in differences(a, b):
+        if found.path == "metrics":
+            ours, theirs = dict(a.metrics), dict(b.metrics)
+            names = [name for name in {**ours, **theirs} if not same_static(ours.get(name), theirs.get(name))]
+            yield from [f"metrics[{name!r}]: {_shown(ours.get(name))} and {_shown(theirs.get(name))}" for name in names]
+            if not names:
+                yield f"metrics: in the order {', '.join(ours)} and {', '.join(theirs)}"
+        elif has_name(found.left) or has_name(found.right):
+            yield f"{found.path}: {_shown(found.left)} and {_shown(found.right)}"
+        else:
+            yield str(found)
+
+
+def _shown(value: Any) -> str:
+    return name_of(value) if has_name(value) else f"{value!r:.80}"
 
 
 def _holder(history: History, t: int) -> History:
@@ -145,8 +157,9 @@ def _holder(history: History, t: int) -> History:
 
 def _first_different(a: History, b: History, count: int) -> int | None:
     """The first step after which the states differ, or the one before which they do, where a run starts; or None."""
-    ours, theirs = a.checks[:count], b.checks[:count]
-    different = np.flatnonzero((ours != theirs).any(axis=1))
+    is_other = (a.checks[:count] != b.checks[:count]).any(axis=1)
+    losses = [np.ascontiguousarray(one.losses[:count]).view(np.uint64) for one in (a, b)]
+    different = np.flatnonzero(is_other | (losses[0] != losses[1]))
     first = int(different[0]) if len(different) else None
     for start in sorted({a.start, b.start}):
         if (first is None or start <= first) and start <= count and next(_start_differences(a, b, start), None):
@@ -266,7 +279,9 @@ def _as_recorded(a: History, b: History, step: int, state: Any, known: Compariso
             deviant = [str(history.path) for history, same in zip((a, b), is_ours, strict=True) if not same]
             problem = f"executed again here, the step gives other bits than {' and '.join(deviant)} recorded"
     leaf = why = ""
-    if after[0] is not None and after[1] is not None:
+    if recorded[0] == recorded[1]:  # what was computed is the same, and one journal says something else
+        leaf, why = "loss", " and ".join([f"{float(history.losses[step])!r}" for history in (a, b)])
+    elif after[0] is not None and after[1] is not None:
         found = next(differences(*after), None)
         leaf, why = (found.path, found.why) if found else ("", "")
     elif any(one is not None for one in (*after, state)):
@@ -284,7 +299,8 @@ def _as_recorded(a: History, b: History, step: int, state: Any, known: Compariso
 
 def _stored(history: History, t: int) -> Any:
     """The state after t steps, if it is stored."""
-    return history.reader.load_snapshot(t, history.classes) if t in history.snapshots else None
+    is_there = t in history.snapshots and not history.reader.lacks(t)
+    return history.reader.load_snapshot(t, history.classes) if is_there else None
 
 
 def _computed(history: History, state: Any, step: int) -> Any:

@@ -9,12 +9,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-from purenet.errors import StorageError, WriteError
+from purenet.errors import DtypeError, StorageError, WriteError
 from purenet.safetensors import PathLike
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def check_path(place: str, value: Any) -> None:
+    """Refuse what is no path."""
+    if not isinstance(value, str | os.PathLike):
+        raise DtypeError(f"expected a path, got {type(value).__name__} {value!r:.60}", path=place)
 
 
 def open_plain(path: Path, write: bool = False) -> int:
@@ -64,6 +70,8 @@ def read_plain(path: Path, limit: int) -> bytes:
 
 def check_folder(path: Path) -> None:
     """Refuse what is not a folder itself, such as a link to one."""
+    if not os.path.lexists(path):
+        raise StorageError("it is missing; the history is damaged", path=str(path))
     if path.is_symlink() or not path.is_dir():
         raise StorageError("expected a folder, and no link to one; the history is damaged", path=str(path))
 

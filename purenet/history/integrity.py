@@ -42,7 +42,8 @@ class Problem(NamedTuple):
     is_tail: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}, bytes {self.begin} to {self.end}: {self.what}"
+        place = f"{self.file}, bytes {self.begin} to {self.end}" if self.end else self.file
+        return f"{place}: {self.what}" if place else self.what
 
 
 def problems(path: PathLike) -> Iterator[Problem]:
@@ -55,7 +56,7 @@ def problems(path: PathLike) -> Iterator[Problem]:
     try:
         manifest = read_manifest(folder)
     except StorageError as error:
-        yield _whole(folder, MANIFEST, error)
+        yield Problem("", 0, 0, error.problem) if error.path == str(folder) else _whole(folder, MANIFEST, error)
         return
     try:
         index = read_index(folder)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from operator import index
 from pathlib import Path
 from typing import Any, NoReturn, overload
 
+import attrs
 import numpy as np
 
 from purenet import tree
-from purenet.errors import ArgumentError, DtypeError, EnvironmentWarning, ReplayError, StepError, StorageError
+from purenet.errors import (
+    ArgumentError,
+    DtypeError,
+    EnvironmentWarning,
+    PurenetError,
+    ReplayError,
+    StepError,
+    StorageError,
+)
 from purenet.fingerprint import Environment, environment, from_json
 from purenet.history.check import leaves_that_differ, state_check
+from purenet.history.files import check_path
 from purenet.history.reader import HistoryReader
 from purenet.history.recipe import ARRAYS, build
 from purenet.history.run import Program, Run, advance, program_of, start_of
@@ -32,11 +43,11 @@ class History(Sequence[Any]):
     """A recorded run, opened: `history[t]` is the state after t steps, bit for bit, whether it is stored or not.
 
     A state that is not stored is computed again from the nearest one before it, and compared with the journal. Opened
-    while it is being written, a history shows what had been written; open it again to see more. It keeps nothing that
-    it computed, and may be used by several threads.
+    while it is being written, a history shows what had been written; open it again to see more. Stored states may be
+    removed meanwhile. It keeps nothing that it computed, and may be used by several threads.
 
     Attributes:
-        path: its folder.
+        path: its folder, as it was named; where the process goes afterwards makes no difference.
         steps: how many steps have been taken; `len(history)` is one more.
         start: the number of the first step that it holds itself; a fork finds those before it in its parent.
         snapshots: after which steps the state is stored.
@@ -55,14 +66,17 @@ class History(Sequence[Any]):
     """
 
     def __init__(
-        self, reader: HistoryReader, given: Program | None, classes: tuple[Any, ...], parent: PathLike | None
+        self,
+        reader: HistoryReader,
+        given: Program | None,
+        classes: tuple[Any, ...],
+        parent: History | PathLike | None,
     ) -> None:
         self.path, self.reader = reader.path, reader
         self.start, self.steps = reader.start, reader.stop
         self.snapshots = tuple(reader.snapshots)
         self.digest = reader.digest
-        self.classes = classes
-        self.given, self._parent = given, parent
+        self.classes, self.given, self._parent = classes, given, parent
 
     def __len__(self) -> int:
         return self.steps + 1
@@ -147,7 +161,7 @@ class History(Sequence[Any]):
         """
         if not self.is_fork:
             return None
-        return _open_parent(self.reader.manifest["parent"], self.path, self._parent, self.classes)
+        return _open_parent(self.reader, self._parent, self.classes)
 
     @cached_property
     def program(self) -> Program:
@@ -158,6 +172,11 @@ class History(Sequence[Any]):
             problem = "it holds states alone; to compute others, open it with the step and the batches that made them"
             raise ReplayError(f"{problem}: pn.open_history(path, step=step, batches=batches)", path=str(self.path))
         return program_of(self.run)
+
+    def reopened(self) -> History:
+        """The same history as it is on the disk now."""
+        reader = attrs.evolve(HistoryReader.open(self.reader.folder), path=self.path)
+        return History(reader, self.given, self.classes, self._parent)
 
     def whole(self, part: Callable[[HistoryReader], Array | None], missing: Any) -> Array:
         """A column of the journal from step 0 on: of the parents first, then its own."""
@@ -171,9 +190,12 @@ class History(Sequence[Any]):
 
     def nearest(self, t: int) -> tuple[int, Any]:
         """The last stored state at or before step t, with its number; the start, if there is none."""
-        stored = [step for step in self.snapshots if step <= t]
-        if stored:
-            return stored[-1], self.reader.load_snapshot(stored[-1], self.classes)
+        for step in reversed([step for step in self.snapshots if step <= t]):
+            try:
+                return step, self.reader.load_snapshot(step, self.classes)
+            except StorageError:
+                if step == self.start or not self.reader.lacks(step):
+                    raise  # what was pruned since this was opened can be computed
         if self.run is None or self.is_fork:
             raise StorageError("the state that it starts from is not stored", path=str(self.path))
         return 0, start_of(self.run)
@@ -212,7 +234,7 @@ class History(Sequence[Any]):
             from warnings import warn
 
             text = f"{self.path}: recorded in native arithmetic elsewhere; its steps may have other bits here. "
-            warn(text + "Recorded and here: " + "; ".join(changed), EnvironmentWarning, stacklevel=4)
+            warn(text + "Recorded and here: " + "; ".join(changed), EnvironmentWarning, stacklevel=_level_outside())
 
     def _seek(self, t: int) -> Any:
         if t < self.start and self.parent is not None:
@@ -256,8 +278,10 @@ class States(Sequence[Any]):
             while t < history.start and history.parent is not None:
                 history = history.parent
             is_ahead = t > at + 1 and any(at < step <= t for step in history.snapshots)
-            if at < history.start or at > t or is_ahead:
+            if not history.start <= at <= t:
                 at, state = history.nearest(t)
+            elif is_ahead:
+                at, state = max((at, state), history.nearest(t), key=lambda found: found[0])  # it may be pruned now
             for _, following in history.states(at, state, t):
                 state = following
             at = t
@@ -273,7 +297,7 @@ def open_history(
     step: Callable[[Any, Any], Any] | None = None,
     batches: Any = None,
     classes: Iterable[Any] = (),
-    parent: PathLike | None = None,
+    parent: History | PathLike | None = None,
 ) -> History:
     """Open a recorded run. It takes milliseconds, however long the run, and runs nothing that the files name.
 
@@ -282,7 +306,7 @@ def open_history(
         step, batches: for a history of states alone (`pn.record_states`), what made them: `step(state, batch)`, and
             something with `at(t)`, or a function of t, for batch t.
         classes: records and functions of one's own that it may name, besides the registered ones.
-        parent: where the history is that this one was forked from, if it is not where it was.
+        parent: the history that this one was forked from, or its path, if it is not where it was.
 
     Raises:
         StorageError: if there is no history, or it is damaged.
@@ -298,6 +322,10 @@ def open_history(
     if step is not None and not (callable(batches) or callable(getattr(batches, "at", None))):
         problem = f"expected something with at(t), or a function of t, got {type(batches).__name__}"
         raise DtypeError(f"{problem}; an iterator cannot go back", path="open_history.batches")
+    check_path("open_history.path", path)
+    if parent is not None and not isinstance(parent, History):
+        check_path("open_history.parent", parent)
+        parent = Path(parent).absolute()
     given = None if step is None else Program(step, batches)
     return History(HistoryReader.open(path), given, tuple(classes), parent)
 
@@ -330,29 +358,36 @@ def position(t: Any, last: int) -> int:
     return found
 
 
-def _open_parent(about: Any, folder: Path, elsewhere: PathLike | None, classes: tuple[Any, ...]) -> History:
+def _open_parent(reader: HistoryReader, given: History | PathLike | None, classes: tuple[Any, ...]) -> History:
     """The parent of a fork, wherever it is, if it is the same as when the fork was made."""
+    about, here = reader.manifest["parent"], str(reader.path)
     names = {"absolute": str, "chain": str, "digest": str, "path": str, "step": int}
     if not isinstance(about, dict) or {name: type(value) for name, value in about.items()} != names:
-        raise StorageError("its manifest names a parent in a way that purenet does not write", path=str(folder))
-    hints = (
-        [Path(elsewhere)]
-        if elsewhere is not None
-        else [(folder.resolve() / about["path"]).resolve(), Path(about["absolute"])]
-    )
+        raise StorageError("its manifest names a parent in a way that purenet does not write", path=here)
+    hints = [(reader.folder, about["path"]), (about["absolute"],)] if given is None else [(given,)]
     problems = []
     for hint in hints:
         try:
-            found = History(HistoryReader.open(hint), None, classes, None)
+            found = hint[0]
+            if not isinstance(found, History):
+                found = History(HistoryReader.open(os.path.realpath(Path(*hint))), None, classes, None)
             if found.digest != about["digest"] or chain_at(found, about["step"]) != about["chain"]:
-                raise StorageError("it is another history", path=str(hint))
-        except (StorageError, StepError) as error:
-            problems.append(str(error))
+                raise StorageError("it is another history", path=str(found.path))
+        except (PurenetError, OSError, ValueError) as error:  # also of names that no file can have
+            problems.append(f"{error!s:.300}")
         else:
             return found
-    advice = "put it back, or name its place: pn.open_history(path, parent=...)"
-    problem = f"it is a fork of {about['absolute']} ({about['digest'][:16]}), which is missing: {problems[0]}"
-    raise StorageError(f"{problem}; {advice}", path=str(folder))
+    advice = "name its place, pn.open_history(path, parent=...), or put it back"
+    problem = f"it is a fork of {about['absolute']:.300} ({about['digest']:.16}), which is missing: {problems[0]}"
+    raise StorageError(f"{problem}; {advice}", path=here)
+
+
+def _level_outside() -> int:
+    """The level in the stack, seen from the caller, of the first frame that is not purenet's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "purenet":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def chain_at(history: History, t: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from purenet.arguments import check_count
 from purenet.errors import ReplayError, StorageError
+from purenet.history.files import check_path
 from purenet.history.integrity import problems
 from purenet.history.opened import History, open_history
 from purenet.history.policy import superfluous
@@ -14,19 +15,20 @@ from purenet.safetensors import PathLike
 def prune(history: History | PathLike, budget: int = 0) -> int:
     """Remove stored states until the rest takes at most `budget` bytes; the first and the last one stay.
 
-    Every state can still be computed, which takes longer. The older the states are, the further apart are those that
-    stay.
+    Every state can still be computed, which takes longer, and nothing is removed where that cannot be. The older the
+    states are, the further apart are those that stay.
 
     Args:
-        history: the history or its path. Open it again afterwards.
+        history: the history or its path; one of states alone has to be opened with what made them.
         budget: how many bytes may be left, the first and the last state apart.
 
     Returns:
         How many bytes were freed.
 
     Raises:
-        StorageError: if the history is damaged.
-        ReplayError: if it was recorded in native arithmetic elsewhere, so that what is removed could be lost.
+        StorageError: if the history is damaged, or names what is not known here.
+        ReplayError: if it was recorded in native arithmetic elsewhere, its data is not as it was, or it holds states
+            alone: what is removed could be lost.
         WriteError: if someone is writing it.
 
     Example:
@@ -43,9 +45,11 @@ def prune(history: History | PathLike, budget: int = 0) -> int:
         (True, (6,))
     """
     check_count("prune.budget", budget, at_least=0)
-    path = history.path if isinstance(history, History) else history
+    if not isinstance(history, History):
+        check_path("prune.history", history)
+    path = history.reader.folder if isinstance(history, History) else history
     with HistoryWriter.reopen(path) as writer:
-        opened = open_history(path)
+        opened = history.reopened() if isinstance(history, History) else open_history(path)
         changed = opened.changed_environment
         if changed:
             problem = f"it was recorded in native arithmetic elsewhere ({'; '.join(changed)})"
@@ -58,5 +62,6 @@ def prune(history: History | PathLike, budget: int = 0) -> int:
         sizes = {step: snapshot.size for step, snapshot in writer.snapshots.items()}
         gone = superfluous(sizes, budget, keep=writer.start)
         if gone:
+            opened.program  # noqa: B018 - raises if what computes the states again is not there
             writer.remove_snapshots(gone)
     return sum(sizes[step] for step in gone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -43,7 +44,8 @@ class HistoryReader:
     shows what was flushed; open it again to see more.
 
     Attributes:
-        path: the folder.
+        path: the folder, as it was named.
+        folder: the same from the root, so that it is found when the process is elsewhere.
         manifest: what the run is, as JSON values.
         layout: what the header of the journal says.
         stop: the number of the step after the last record.
@@ -53,6 +55,7 @@ class HistoryReader:
     """
 
     path: Path
+    folder: Path
     manifest: dict[str, Any]
     layout: Layout
     stop: int
@@ -81,6 +84,7 @@ class HistoryReader:
         end = layout.offset(count)
         return cls(
             path=folder,
+            folder=folder.absolute(),
             manifest=manifest,
             layout=layout,
             stop=layout.start + count,
@@ -131,9 +135,15 @@ class HistoryReader:
         if step not in self.snapshots:
             problem = f"no state is stored after {step!r:.60} steps, only after {list(self.snapshots)!r:.200}"
             raise ArgumentError(problem, path="step")
-        check_folder(self.path / SNAPSHOTS)
+        self._check_there()
+        check_folder(self.folder / SNAPSHOTS)
         snapshot = self.snapshots[step]
-        return _load(self.path / snapshot.name, snapshot.size, snapshot.digest, classes)
+        return _load(self.folder / snapshot.name, snapshot.size, snapshot.digest, classes)
+
+    def lacks(self, step: int) -> bool:
+        """Whether the file of a state that was stored when this was opened is gone, and not all of the history."""
+        there = self.folder / SNAPSHOTS
+        return there.is_dir() and not os.path.lexists(self.folder / self.snapshots[step].name)
 
     def load(self, name: str, classes: Iterable[Any] = ()) -> Any:
         """A tree that the history holds beside its states.
@@ -146,7 +156,12 @@ class HistoryReader:
         if name not in files:
             raise ArgumentError(f"it holds no {name!r:.60}, only {sorted(files)!r:.200}", path="name")
         size, digest = files[name]
-        return _load(self.path / f"{name}.safetensors", size, digest, classes)
+        self._check_there()
+        return _load(self.folder / f"{name}.safetensors", size, digest, classes)
+
+    def _check_there(self) -> None:
+        if not self.folder.is_dir():
+            raise StorageError("it is missing; it was moved or removed after it was opened", path=str(self.folder))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -180,6 +195,8 @@ def map_journal(folder: Path) -> tuple[Layout, memoryview]:
     try:
         size = os.fstat(descriptor).st_size
         layout = parse_journal_header(os.read(descriptor, HEADER_SIZE))
+        if sys.version_info >= (3, 13) and sys.platform != "win32":
+            return layout, memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ, trackfd=False))
         return layout, memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
     except StorageError as error:
         raise error.within(str(path)) from None
@@ -230,9 +247,16 @@ def check_saved(path: Path, size: int, digest: str) -> None:
         raise StorageError(f"bytes 43 to 107: expected the digest {digest}, got {found}: it is another", path=str(path))
 
 
+def with_advice(error: StorageError) -> StorageError:
+    """An error about a name that is not known here, with the function that takes classes for a history."""
+    return StorageError(error.problem.replace(" load(path, classes=", " pn.open_history(path, classes="), error.path)
+
+
 def _load(path: Path, size: int, digest: str, classes: Iterable[Any]) -> Any:
     check_saved(path, size, digest)
     try:
         return load(path, classes)
+    except StorageError as error:
+        raise with_advice(error) from None
     except OSError as error:
         raise StorageError(f"it cannot be read: {error.strerror or error}", path=str(path)) from error

@@ -20,7 +20,7 @@ import numpy as np
 from purenet import storage
 from purenet.canonical import digest, little_endian
 from purenet.errors import ReplayError, StorageError
-from purenet.history.reader import HistoryReader
+from purenet.history.reader import HistoryReader, with_advice
 from purenet.history.run import Run
 from purenet.records import Array
 from purenet.safetensors import DTYPES, PathLike, dtype_code
@@ -57,16 +57,20 @@ def build(reader: HistoryReader, classes: Iterable[Any] = ()) -> Run:
     """
     place = str(reader.path)
     arrays = dict(reader.load(ARRAYS, classes))
-    for reference in reader.manifest.get("data") or ():
+    references = reader.manifest.get("data", [])
+    if not isinstance(references, list):
+        problem = f"its manifest has data {references!r:.120}, expected a list of references to files"
+        raise StorageError(problem, path=place)
+    for reference in references:
         name = reference.get("array") if isinstance(reference, dict) else None
         if not _is_reference(reference) or name in arrays:
             raise StorageError(f"its manifest has data {reference!r:.120}, which purenet does not write", path=place)
-        arrays[name] = _referred(reference, reader.path)
+        arrays[name] = _referred(reference, reader)
     try:
         builder = Builder(arrays, tuple(classes), storage.builtins)
         run = builder.build(reader.manifest["run"])
     except StorageError as error:
-        raise StorageError(f"{error}", path=place) from error
+        raise StorageError(f"{with_advice(error)}", path=place) from error
     if not isinstance(run, Run) or builder.arrays:
         raise StorageError("its manifest and its arrays do not make up a run", path=place)
     return run
@@ -116,15 +120,15 @@ def _is_reference(value: Any) -> bool:
     )
 
 
-def _referred(reference: Mapping[str, Any], folder: Path) -> Array:
+def _referred(reference: Mapping[str, Any], reader: HistoryReader) -> Array:
     """The array that a manifest refers to, mapped, after its bytes were compared with its digest."""
     from hashlib import sha256
 
     dtype, shape = np.dtype(DTYPES[reference["dtype"]]), tuple(reference["shape"])
     size = math.prod(shape) * dtype.itemsize
     problem = "is not there; put it back"
-    for path in _places(reference, folder):
-        with suppress(OSError):
+    for path in _places(reference, reader.folder):
+        with suppress(OSError, ValueError):  # a name that no file can have, or that is no place for such an array
             found = path.stat()
             if not stat.S_ISREG(found.st_mode) or found.st_size < reference["offset"] + size:
                 problem = f"is no file, or too short ({path})"
@@ -136,12 +140,12 @@ def _referred(reference: Mapping[str, Any], folder: Path) -> Array:
             if sha.hexdigest() == reference["sha256"]:
                 return array
             problem = f"has other contents now ({path})"
-    raise ReplayError(f"it was recorded with data in {reference['file']}, which {problem}", path=str(folder))
+    raise ReplayError(f"it was recorded with data in {reference['file']}, which {problem}", path=str(reader.path))
 
 
 def _places(reference: Mapping[str, Any], folder: Path) -> Iterator[Path]:
     if reference["relative"]:
-        yield folder.resolve() / reference["relative"]
+        yield Path(os.path.realpath(folder), reference["relative"])
     yield Path(reference["file"])
 
 

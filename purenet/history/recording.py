@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +16,10 @@ from purenet.arguments import check_count
 from purenet.errors import ArgumentError, DtypeError, ReplayError
 from purenet.fingerprint import environment
 from purenet.history.check import state_check
+from purenet.history.files import check_path
 from purenet.history.opened import History, as_history, chain_at, open_history, position
 from purenet.history.policy import Keeper, Snapshots, as_policy, policy_from_json, policy_to_json
+from purenet.history.reader import HistoryReader
 from purenet.history.recipe import ARRAYS, describe, relative_path
 from purenet.history.run import Program, Run, advance, loss_of, program_of, start_of
 from purenet.history.writer import HistoryWriter
@@ -24,6 +29,8 @@ from purenet.training import State
 from purenet.tree import same_structure
 
 Progress = Callable[[Any], object]
+Steps = Iterator[tuple[Any, tuple[float, ...], bool]]
+"""States as they come, each with its metrics, and whether the run stops there."""
 
 
 def record(
@@ -36,8 +43,8 @@ def record(
 ) -> History:
     """Go through a run and write it down: every loss, metric and check, and some of the states.
 
-    The folder appears at once and grows with the run. A process that is killed loses the steps of the last quarter of a
-    second; `resume` goes on from there, and ends on the same bits.
+    The folder appears with the first step and grows with the run; if that step fails, there is none. A process that is
+    killed loses the steps of the last quarter of a second; `resume` goes on from there, and ends on the same bits.
 
     Args:
         run: the run.
@@ -51,6 +58,7 @@ def record(
         The history, opened.
 
     Raises:
+        DtypeError: if a metric gives no number.
         WriteError: if it cannot be written; what was written stays, and can be resumed.
         NonFiniteError: in the step whose loss is NaN or infinite; what came before is written.
 
@@ -67,13 +75,16 @@ def record(
     if not isinstance(run, Run):
         raise DtypeError(f"expected a pn.Run, got {type(run).__name__}", path="record.run")
     policy = as_policy(snapshots or Snapshots(), "record")
-    with _create(run, path, policy, trees) as writer:
-        _follow(writer, policy, program_of(run), start_of(run), run.steps, progress)
-    return open_history(path)
+    place = _checked_place("record", path, progress)
+    start = start_of(run)
+    steps = _steps(program_of(run), start, 0, run.steps)
+    with _create(run, place, policy, trees) as writer:
+        _write(writer, policy, steps, start, progress)
+    return _opened(place, path)
 
 
 def resume(
-    path: PathLike,
+    history: History | PathLike,
     steps: int | None = None,
     *,
     step: Callable[[Any, Any], Any] | None = None,
@@ -84,12 +95,13 @@ def resume(
 ) -> History:
     """Go on with a run where its history ends, up to the planned number of steps or to `steps`.
 
-    The history is then the one of a run that was never interrupted. Where there is nothing left to do, nothing is done.
+    The history is then the one of a run that was never interrupted. Where there is nothing left to do, nothing is done:
+    so it is where the run's `stop` has ended it, whatever `steps` says; a fork with another `stop` goes on from there.
 
     Args:
-        path: the folder of the history.
+        history: the history or its path.
         steps: how many steps the history shall have in the end, more than planned or fewer.
-        step, batches, classes: as for `open_history`.
+        step, batches, classes: as for `open_history`, if it is given by its path.
         snapshots: another policy than the one that it was recorded with.
         progress: as for `record`.
 
@@ -110,8 +122,15 @@ def resume(
         >>> pn.resume(folder / "first", steps=5).losses
         array([9.       , 2.25     , 0.5625   , 0.140625 , 0.03515625])
     """
-    with HistoryWriter.reopen(path) as writer:
-        history = open_history(path, step=step, batches=batches, classes=classes)
+    opening: dict[str, Any] = {"step": step, "batches": batches, "classes": tuple(classes)}
+    if not isinstance(history, History):
+        check_path("resume.history", history)
+        history = open_history(history, **opening)
+    elif opening != {"step": None, "batches": None, "classes": ()}:
+        raise ArgumentError("an open history has its step, batches and classes; pass its path", path="resume.history")
+    _check_progress("resume", progress)
+    with HistoryWriter.reopen(history.reader.folder) as writer:
+        history = history.reopened()
         run = history.run
         planned = run.steps if run is not None else history.steps
         end = planned if steps is None else check_count("resume.steps", steps, at_least=0)
@@ -126,8 +145,8 @@ def resume(
             program, state = history.program, history[-1]
             is_over = program.stop is not None and history.steps > history.start and program.stop(state)
             if not is_over:
-                _follow(writer, policy, program, state, end, progress)
-    return open_history(path, step=step, batches=batches, classes=classes)
+                _write(writer, policy, _steps(program, state, writer.stop, end), state, progress)
+    return history.reopened()
 
 
 def fork(
@@ -179,12 +198,15 @@ def fork(
     if run.steps < at:
         problem = f"it would end after {run.steps} steps, before it begins at {at}; pass steps="
         raise ArgumentError(problem, path="fork.steps")
-    state = _changed_start(parent[at], run, changes)
     policy = as_policy(snapshots or Snapshots(), "fork")
+    place = _checked_place("fork", path, progress)
+    state = _changed_start(parent[at], run, changes)
     trees = {name: parent.load(name) for name in parent.trees}
-    with _create(run, path, policy, trees, parent=_lineage(parent, at, path), start=at, state=state) as writer:
-        _follow(writer, policy, program_of(run), state, run.steps, progress)
-    return open_history(path, classes=parent.classes)
+    lineage = _lineage(parent, at, place)
+    steps = _steps(program_of(run), state, at, run.steps)
+    with _create(run, place, policy, trees, parent=lineage, start=at, state=state) as writer:
+        _write(writer, policy, steps, state, progress)
+    return _opened(place, path, parent.classes)
 
 
 def record_states(states: Iterable[Any], path: PathLike, *, snapshots: Snapshots | None = None) -> History:
@@ -218,15 +240,17 @@ def record_states(states: Iterable[Any], path: PathLike, *, snapshots: Snapshots
         array([3., 3.])
     """
     policy = as_policy(snapshots or Snapshots(), "record_states")
+    place = _checked_place("record_states", path, None)
     following = iter(states)
     try:
         start = next(following)
     except StopIteration:
         raise ArgumentError("expected at least the start state, got none", path="record_states.states") from None
     about = {"arithmetic": "native", "parent": None, **_common(policy)}
-    with HistoryWriter.create(path, about, state=start) as writer:
-        _write(writer, policy, ((None, state) for state in following), start)
-    return open_history(path)
+    steps = _begun((state, (), False) for state in following)
+    with HistoryWriter.create(place, about, state=start) as writer:
+        _write(writer, policy, steps, start)
+    return _opened(place, path)
 
 
 def _create(
@@ -253,42 +277,52 @@ def _common(policy: Snapshots) -> dict[str, Any]:
     return {"environment": environment().to_json(), "snapshots": policy_to_json(policy)}
 
 
-def _follow(
-    writer: HistoryWriter, policy: Snapshots, program: Program, state: Any, end: int, progress: Progress | None
-) -> None:
-    """Write down the states from the one that the history ends with, until step `end` or until the run stops."""
-    begin, stop, metrics = writer.stop, program.stop, program.metrics
+def _checked_place(function: str, path: PathLike, progress: Progress | None) -> Path:
+    """Where to write, from the root: the work may change the folder that the process is in."""
+    check_path(f"{function}.path", path)
+    _check_progress(function, progress)
+    return Path(path).absolute()
+
+
+def _check_progress(function: str, progress: Progress | None) -> None:
+    if progress is not None and not callable(progress):
+        raise DtypeError(f"expected a function of the state, got {progress!r:.60}", path=f"{function}.progress")
+
+
+def _opened(place: Path, path: PathLike, classes: tuple[Any, ...] = ()) -> History:
+    """The history that was written in a place, by the name that it was given."""
+    return History(attrs.evolve(HistoryReader.open(place), path=Path(path)), None, classes, None)
+
+
+def _steps(program: Program, state: Any, begin: int, end: int) -> Steps:
+    """What steps `begin` to `end` (excluded) give, from the state before them."""
+    measure, stop = program.measure if program.metrics else None, program.stop
     pairs = (pair for _, pair in zip(range(begin, end), advance(program, state, begin), strict=False))
+    return _begun(
+        (after, () if measure is None else measure(after, batch), stop is not None and bool(stop(after)))
+        for batch, after in pairs
+    )
 
-    def measure(batch: Any, state: Any) -> tuple[float, ...]:
-        return tuple([float(metric(state, batch)) for metric in metrics])
 
-    _write(writer, policy, pairs, state, measure if metrics else None, stop, progress)
+def _begun(steps: Steps) -> Steps:
+    """The same steps, of which the first is taken now: if that fails, nothing has been written yet."""
+    return chain(list(islice(steps, 1)), steps)
 
 
 def _write(
-    writer: HistoryWriter,
-    policy: Snapshots,
-    pairs: Iterator[tuple[Any, Any]],
-    state: Any,
-    measure: Callable[[Any, Any], tuple[float, ...]] | None = None,
-    stop: Callable[[Any], Any] | None = None,
-    progress: Progress | None = None,
+    writer: HistoryWriter, policy: Snapshots, steps: Steps, state: Any, progress: Progress | None = None
 ) -> None:
-    """Append a record for each pair of a batch and the state after it, and store states as the policy says."""
+    """Append a record for each step until the run stops, and store states as the policy says."""
     keeper = Keeper(policy, writer)
     see, append = keeper.see, writer.append
-    numbers: tuple[float, ...] = ()
     step = writer.stop
-    for batch, state in pairs:
-        if measure is not None:
-            numbers = measure(batch, state)
+    for state, numbers, is_last in steps:
         append(step, loss_of(state), state_check(state), numbers)
         step += 1
         see(step, state)
         if progress is not None:
             progress(state)
-        if stop is not None and stop(state):
+        if is_last:
             break
     if step > writer.start:
         keeper.store(step, state)
@@ -297,11 +331,10 @@ def _write(
 def _changed_start(state: State, run: Run, changes: Mapping[str, Any]) -> State:
     """The state that a fork starts from."""
     net = changes.get("net", state.net)
-    optimizer = state.optimizer
-    if "net" in changes or "optimizer" in changes:
-        fresh = run.optimizer.init(net)
-        forms = [[(leaf.dtype, leaf.shape) for leaf in tree.leaves(one)] for one in (fresh, optimizer)]
-        optimizer = optimizer if same_structure(fresh, optimizer) and forms[0] == forms[1] else fresh
+    # Not only a changed optimizer: the state may be of a history before the parent, which had another one.
+    fresh, optimizer = run.optimizer.init(net), state.optimizer
+    forms = [[(leaf.dtype, leaf.shape) for leaf in tree.leaves(one)] for one in (fresh, optimizer)]
+    optimizer = optimizer if same_structure(fresh, optimizer) and forms[0] == forms[1] else fresh
     return State(**{**_values(state), "net": net, "optimizer": optimizer, "key": run.key})
 
 
@@ -309,7 +342,8 @@ def _lineage(parent: History, at: int, path: PathLike) -> dict[str, Any]:
     """What the manifest of a fork says of its parent."""
     while at < parent.start and parent.parent is not None:
         parent = parent.parent
-    where = {"path": relative_path(parent.path, path), "absolute": str(parent.path.resolve())}
+    folder = os.path.realpath(parent.reader.folder)
+    where = {"path": relative_path(folder, path), "absolute": folder}
     return {**where, "digest": parent.digest, "step": at, "chain": chain_at(parent, at)}
 
 

@@ -105,18 +105,21 @@ class Program(NamedTuple):
 
     step: Callable[[Any, Any], Any]
     batches: Any
-    metrics: tuple[Callable[[Any, Any], Any], ...] = ()
+    metrics: Metrics = ()
     stop: Callable[[Any], Any] | None = None
+
+    def measure(self, state: Any, batch: Any) -> tuple[float, ...]:
+        """The metrics of a state and the batch that it learned from."""
+        return tuple([_as_number(name, metric(state, batch)) for name, metric in self.metrics])
 
 
 def program_of(run: Run) -> Program:
     """The step, batches, metrics and end of a run, in its arithmetic."""
     step = make_step(run.objective, run.optimizer)
-    measured = tuple([metric for _, metric in run.metrics])
     if isinstance(run.arithmetic, Native):
-        return Program(step, run.batches, measured, run.stop)
+        return Program(step, run.batches, run.metrics, run.stop)
     slices = run.arithmetic.slices
-    in_portable = tuple([portable(metric, slices=slices) for metric in measured])
+    in_portable = tuple([(name, portable(metric, slices=slices)) for name, metric in run.metrics])
     stop = None if run.stop is None else portable(run.stop, slices=slices)
     return Program(portable(step, slices=slices), run.batches, in_portable, stop)
 
@@ -174,6 +177,16 @@ def _batches_from(batches: Any, t: int) -> Iterator[Any]:
 
 def _is_metric(pair: Any) -> bool:
     return isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and callable(pair[1])
+
+
+def _as_number(name: str, value: Any) -> float:
+    """What a metric gave."""
+    try:
+        if getattr(value, "ndim", 0) == 0:
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise DtypeError(f"expected a number, got {type(value).__name__} {value!r:.60}", path=f"Run.metrics[{name!r}]")
 
 
 def loss_of(state: Any) -> float:

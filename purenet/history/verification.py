@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -12,6 +13,7 @@ from purenet.arguments import check_count
 from purenet.canonical import differences
 from purenet.errors import ArgumentError, PurenetError
 from purenet.history.check import state_check
+from purenet.history.files import check_path
 from purenet.history.integrity import problems
 from purenet.history.opened import History, leaves_shown, open_history
 from purenet.history.run import Program, advance, loss_of
@@ -32,13 +34,15 @@ class Verification:
         path: the folder of the history.
         steps: how many steps the history has.
         replayed: how many of them were executed again.
-        problems: what is wrong: a damaged place in a file, or a step that gives other bits.
+        problems: what is wrong: a damaged place in a file, a step that gives other bits or cannot be executed.
+        environment: what is different here from where it was recorded, if that may be why.
     """
 
     path: str = static()
     steps: int = static()
     replayed: int = static()
     problems: tuple[str, ...] = static()
+    environment: tuple[str, ...] = static(default=())
 
     def __bool__(self) -> bool:
         return not self.problems
@@ -49,7 +53,8 @@ class Verification:
             return f"{self.path}: every byte as written; {done}{', with the same bits' if self.replayed else ''}"
         more = [f"and {len(self.problems) - MOST_SHOWN} more"] if len(self.problems) > MOST_SHOWN else []
         count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-        return "\n  ".join([f"{self.path}: {count}; {done}", *self.problems[:MOST_SHOWN], *more])
+        here = [f"recorded and here: {'; '.join(self.environment)}"] if self.environment else []
+        return "\n  ".join([f"{self.path}: {count}; {done}", *self.problems[:MOST_SHOWN], *more, *here])
 
 
 class Segment(NamedTuple):
@@ -96,49 +101,63 @@ def verify(
     """
     if replay not in ("all", "none"):
         replay = check_count("verify.replay", replay, at_least=0)
-    path = history.path if isinstance(history, History) else history
-    found = [str(problem) for problem in problems(path) if not problem.is_tail]
+    if not isinstance(history, History):
+        check_path("verify.history", history)
+    path, folder = (history.path, history.reader.folder) if isinstance(history, History) else (history, history)
+    found = [str(problem) for problem in problems(folder) if not problem.is_tail]
     try:
-        opened = history if isinstance(history, History) else open_history(path)
+        opened = history.reopened() if isinstance(history, History) else open_history(path)
     except PurenetError as error:
         return Verification(str(path), 0, 0, tuple(found or [str(error)]))
-    if replay != "none" and not found and opened.run is None and opened.given is None:
-        problem = (
-            "it holds states alone; open it with the step and the batches that made them, and pass what you opened"
-        )
+    if found or replay == "none":
+        return Verification(str(path), opened.steps, 0, tuple(found))
+    try:
+        run, changed = opened.run, opened.changed_environment
+    except PurenetError as error:
+        return Verification(str(path), opened.steps, 0, (f"no step can be executed again: {error}",))
+    if run is None and opened.given is None:
+        problem = "it holds states alone; open it with the step and the batches that made them, and pass it"
         raise ArgumentError(f"{problem}, or verify it with replay='none'", path="verify.history")
-    segments = [] if found or replay == "none" else _segments(opened, replay, key)
+    segments = _segments(opened, replay, key)
     if segments:
         opened.warn_of_environment()
     # In this process, what is open already does; another opens the history for itself.
     execute = partial(_replayed, opened) if map is _HERE else replay_segment
-    for text in map(execute, segments):
-        found += text
-    replayed = sum(segment.end - segment.begin for segment in segments)
-    return Verification(str(path), opened.steps, replayed, tuple(found))
+    replayed = 0
+    for texts, executed in map(execute, segments):
+        found += texts
+        replayed += executed
+    return Verification(str(path), opened.steps, replayed, tuple(found), changed if found else ())
 
 
-def replay_segment(segment: Segment) -> list[str]:
-    """Execute one segment again; what differs, in words."""
+def replay_segment(segment: Segment) -> tuple[list[str], int]:
+    """Execute one segment again: what differs, in words, and how many steps were executed and compared."""
     step, batches = (None, None) if segment.given is None else segment.given[:2]
     try:
         return _replayed(open_history(segment.path, step=step, batches=batches, classes=segment.classes), segment)
     except PurenetError as error:
-        return [f"steps {segment.begin} to {segment.end - 1} cannot be executed again: {error}"]
+        return [f"steps {segment.begin} to {segment.end - 1} cannot be executed again: {error}"], 0
 
 
-def _replayed(history: History, segment: Segment) -> list[str]:
+def _replayed(history: History, segment: Segment) -> tuple[list[str], int]:
+    found: list[str] = []
+    executed = 0
     try:
-        return list(_differences(history, segment.begin, segment.end))
-    except PurenetError as error:
-        return [f"steps {segment.begin} to {segment.end - 1} cannot be executed again: {error}"]
+        for compared, text in _differences(history, segment.begin, segment.end):
+            executed = compared
+            found += [text] if text else []
+    except Exception as error:  # whatever a function of the run raises is what there is to report
+        problem = str(error) if isinstance(error, PurenetError) else f"{type(error).__name__}: {error}"
+        steps = f"steps {segment.begin + executed} to {segment.end - 1}"
+        found.append(f"{steps} cannot be executed again: {problem}")
+    return found, executed
 
 
 def _segments(history: History, replay: str | int, key: Key | None) -> list[Segment]:
     """The parts between stored states; some of them, if `replay` is a number."""
     begin = history.start
     ends = sorted({begin, *history.snapshots, history.steps})
-    path = str(history.path.resolve())
+    path = os.path.realpath(history.reader.folder)
     every = [Segment(path, i, j, history.given, history.classes) for i, j in pairwise(ends)]
     if isinstance(replay, int) and replay < len(every):
         order = random.permutation(new_key(0) if key is None else key, len(every))
@@ -146,27 +165,33 @@ def _segments(history: History, replay: str | int, key: Key | None) -> list[Segm
     return every
 
 
-def _differences(history: History, begin: int, end: int) -> Iterator[str]:
-    """What a part of a history, from a stored state to the next, has other than it comes out now."""
+def _differences(history: History, begin: int, end: int) -> Iterator[tuple[int, str]]:
+    """What a part of a history, from a stored state to the next, has other than it comes out now.
+
+    The text, empty for a step that is as it was, stands behind the number of steps that were compared by then.
+    """
     _, state = history.nearest(begin)
     stored = {begin: state} | ({end: history.nearest(end)[1]} if end in history.snapshots else {})
     for t, one in stored.items():
         if t > history.start and state_check(one) != history.reader.checks[t - 1 - history.start].tobytes():
-            yield f"the state stored after {t} steps is not the one that the journal has"
+            yield 0, f"the state stored after {t} steps is not the one that the journal has"
     losses, metrics = history.reader.losses, history.reader.metrics
     program, checks = history.program, history.reader.checks
     for t, (batch, following) in zip(range(begin, end), advance(program, state, begin), strict=False):
         i, state = t - history.start, following
         recorded, check = checks[i].tobytes(), state_check(state)
         numbers = {"the loss": (losses[i], loss_of(state))}
-        for name, metric in zip(metrics, program.metrics, strict=False):
-            numbers[f"the metric {name}"] = (metrics[name][i], float(metric(state, batch)))
+        for name, now in zip(metrics, program.measure(state, batch), strict=False):
+            numbers[f"the metric {name}"] = (metrics[name][i], now)
+        compared = t + 1 - begin
+        yield compared, ""
         for name, (was, now) in numbers.items():
             for different in differences(float(was), float(now)):
-                yield f"step {t}: {name} was recorded and came out as {different.why}"
+                yield compared, f"step {t}: {name} was recorded and came out as {different.why}"
         if check != recorded:
-            yield f"step {t}: the state after it is not the recorded one{leaves_shown(state, check, recorded)}"
-            yield from _against_stored(history, state, t, end)
+            where = leaves_shown(state, check, recorded)
+            yield compared, f"step {t}: the state after it is not the recorded one{where}"
+            yield from ((compared, text) for text in _against_stored(history, state, t, end))
             return
 
 

@@ -18,6 +18,7 @@ QUICK: dict[str, Any] = {
     "rounds": 5,
     "seconds": 0.01,
     "checked": 5,
+    "recorded": 0.2,
     "largest": {"width": 512, "batch": 1024, "depth": 16, "length": 100_000},
 }
 QUICK_TABLES = ("training", "prediction")

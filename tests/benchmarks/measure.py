@@ -36,7 +36,7 @@ class Options:
         rounds: rounds of each measurement.
         seconds: how long each turn lasts at least.
         checked: steps over which everybody has to compute the same losses before anybody is timed.
-        recorded: steps of a recording, at least.
+        recorded: seconds that a recording lasts at least.
         largest: by table, the last size of growth to be measured.
     """
 
@@ -47,7 +47,7 @@ class Options:
     rounds: int = 15
     seconds: float = 0.03
     checked: int = 20
-    recorded: int = 2000
+    recorded: float = 1.0
     largest: dict[str, int] | None = None
 
 
@@ -70,7 +70,7 @@ def measure(options: Options) -> dict[str, Any]:
         found["arithmetic"] = promises.arithmetic(peers, rounds=options.rounds, seconds=options.seconds)
     if "recording" in options.tables:
         _say("recording")
-        found["recording"] = promises.recording(rounds=min(options.rounds, 9), steps=options.recorded)
+        found["recording"] = promises.recording(rounds=min(options.rounds, 9), seconds=options.recorded)
     for what in ("width", "batch", "depth", "length"):
         if what in options.tables:
             _say(f"growth with {what}")

@@ -77,7 +77,7 @@ def _product(rounds: int, seconds: float) -> dict[str, Any]:
     return {"title": "the product 128,784 @ 784,256 alone", "rounds": interleave(turns, rounds=rounds, seconds=seconds)}
 
 
-def recording(*, rounds: int, steps: int, length: int | None = None) -> dict[str, Any]:
+def recording(*, rounds: int, seconds: float, length: int | None = None) -> dict[str, Any]:
     """Seconds of a step that is recorded, in native arithmetic, and of opening a long history; bytes of a step."""
     found = []
     for workload in RECORDED:
@@ -90,7 +90,7 @@ def recording(*, rounds: int, steps: int, length: int | None = None) -> dict[str
             ),
             "recorded": lambda count, step=step, start=start, batches=batches: _recording(count, step, start, batches),
         }
-        found.append({"title": workload.title, "rounds": interleave(turns, rounds=rounds, seconds=0.0, least=steps)})
+        found.append({"title": workload.title, "rounds": interleave(turns, rounds=rounds, seconds=seconds)})
     return {"rows": found, "opening": _opening(length or LONG, rounds)}
 
 
