@@ -245,6 +245,8 @@ def _linearised(
         return loss, pull, is_linear and is_plain
     held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
     loss, pull, _ = _of_objective(step, held, is_plain, entered(batch, mode), key)
+    if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
+        return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
     return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False
 
 
@@ -301,7 +303,8 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
 
 def _is_finite(leaf: Any) -> bool:
     """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
-    return leaf.dtype.kind != "f" or isfinite(np.vdot(leaf, leaf))
+    value = leave(plain(leaf))
+    return value.dtype.kind != "f" or isfinite(np.vdot(value, value))
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:

@@ -266,6 +266,24 @@ def test_what_loops_around_a_step_changes_no_bit() -> None:
         assert pn.same_bits(outside, inside)
 
 
+def test_a_portable_step_can_be_differentiated() -> None:
+    """The gradient of what two steps lead to: by the portable steps, near that by the native ones."""
+    net, optimizer = pn.mlp(DRAW, (5, 4, 3), activation=pn.Tanh()), pn.adam(0.05)
+
+    def reached(net: Any, make: Callable[[Any], Any]) -> Any:
+        step = make(pn.make_step(OBJECTIVE, optimizer))
+        state = pn.State(0, net, optimizer.init(start), None, float("nan"))
+        return sum(np.sum(leaf**2) for leaf in tree.leaves(reduce(step, repeat(BATCH, 2), state).net))
+
+    start = net
+    portable = pn.grad(lambda net: reached(net, partial(pn.portable, slices=3)))(net)
+    native = pn.grad(lambda net: reached(net, lambda step: step))(net)
+    around = pn.portable(pn.grad(lambda net: reached(net, lambda step: step)), slices=3)(net)
+    for a, b, c in zip(tree.leaves(portable), tree.leaves(native), tree.leaves(around), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(c, b, rtol=1e-9, atol=1e-12)
+
+
 def test_cotangents_and_tangents_follow_the_contract_too() -> None:
     """Also those that begin as plain numbers: of a closure as of an argument, the same bits."""
     x, b = draw("many", 300, 40), draw("b", 40)
