@@ -168,7 +168,7 @@ _DEFINED: dict[str, Callable[..., Any]] = {
     "floor": pointwise.whole(np.floor),
     "ceil": pointwise.whole(np.ceil),
     "trunc": pointwise.whole(np.trunc),
-    "fix": pointwise.whole(np.fix),
+    "fix": pointwise.whole(np.trunc),
     "divmod": pointwise.divmod_,
     "floor_divide": pointwise.floor_divide,
     "remainder": pointwise.remainder,
