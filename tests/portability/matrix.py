@@ -35,8 +35,9 @@ _PROBE = """
 import json
 import numpy as np
 from purenet.fingerprint import environment
-for dtype in (np.float32, np.float64):  # a kernel that the processor lacks ends the process here
-    np.ones((65, 33), dtype) @ np.ones((33, 17), dtype) @ np.ones(17, dtype)
+# A kernel that the processor lacks ends the process here; so does one that takes its cache for empty, in larger products.
+for dtype in (np.float32, np.float64):
+    np.ones((65, 1000), dtype) @ np.ones((1000, 100), dtype) @ np.ones((100, 17), dtype) @ np.ones(17, dtype)
 core = getattr(np, "_core", None) or np.core
 print(json.dumps({"environment": environment().to_json(), "dispatched": core._multiarray_umath.__cpu_dispatch__}))
 """
