@@ -35,7 +35,7 @@ _PROBE = """
 import json
 import numpy as np
 from purenet.fingerprint import environment
-# A kernel that the processor lacks ends the process here; so does one that takes its cache for empty, in larger products.
+# A kernel that the processor lacks ends the process here; so does one that takes the cache for empty.
 for dtype in (np.float32, np.float64):
     np.ones((65, 1000), dtype) @ np.ones((1000, 100), dtype) @ np.ones((100, 17), dtype) @ np.ones(17, dtype)
 core = getattr(np, "_core", None) or np.core
