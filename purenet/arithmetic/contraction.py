@@ -174,7 +174,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, slices: int =
         return np.einsum(operands[0], *arrays)
     terms, output = _explicit(operands[0].replace(" ", ""), arrays)
     dtype = np.result_type(*[a.dtype for a in arrays])
-    pairs = [_without_repeats(a.astype(dtype, copy=False), term) for a, term in zip(arrays, terms, strict=True)]
+    pairs = [without_repeats(a.astype(dtype, copy=False), term) for a, term in zip(arrays, terms, strict=True)]
     joined, term = pairs[0]
     for i, (array, other) in enumerate(pairs[1:], 1):
         needed = set(output).union(*[later for _, later in pairs[i + 1 :]])
@@ -213,7 +213,7 @@ def _explicit(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
     return terms, output.replace("...", stretch)
 
 
-def _without_repeats(array: Any, term: str) -> tuple[Any, str]:
+def without_repeats(array: Any, term: str) -> tuple[Any, str]:
     """`ii` of a matrix is `i` of its diagonal."""
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:

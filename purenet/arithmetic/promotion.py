@@ -13,7 +13,7 @@ import numpy as np
 from purenet.errors import ArgumentError, DtypeError
 
 LEGACY = np.lib.NumpyVersion(np.__version__) < "2.0.0"
-"""Whether this NumPy looks at the values of scalars to choose a dtype."""
+"""Whether this NumPy looks at the values of scalars to choose a dtype: float32 meets a Python number as float64."""
 
 FLOAT64 = np.dtype(np.float64)
 

@@ -17,7 +17,7 @@ from purenet.arithmetic import exact
 from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.pointwise import converted
-from purenet.arithmetic.promotion import common_dtype
+from purenet.arithmetic.promotion import LEGACY, common_dtype
 from purenet.errors import ContractError, DtypeError
 from purenet.transforms.array_interface import ArrayMethods, name_of
 from purenet.transforms.rule import Composite, constant
@@ -30,7 +30,6 @@ from purenet.transforms.rules.reductions import recurrence
 from purenet.transforms.rules.shape import join_arrays, pad_with_zeros, place_diagonal
 from purenet.transforms.tracer import Traced, apply as apply_traced
 
-_NUMPY_1 = np.__version__.startswith("1.")
 _NUMBERS = (int, float)
 _FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
 
@@ -201,7 +200,7 @@ def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> An
     carry_out = CONTRACT.get(function)
     if carry_out is not None:
         given = [a.value if a.__class__ is PortableArray else plain_of(a) for a in args]
-        if _NUMPY_1 and isinstance(function, np.ufunc) and function is not np.ldexp:
+        if LEGACY and isinstance(function, np.ufunc) and function is not np.ldexp:
             given = _promoted(given)
         if kwargs:
             kwargs = {name: plain_of(value) for name, value in kwargs.items()}
@@ -327,7 +326,7 @@ _matmul = PRODUCTS[np.matmul]
 
 def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """An operator and its reflection. `+ - * /` are fixed by IEEE 754 and are carried out as they are."""
-    is_exact = ufunc in _EXACT and not _NUMPY_1
+    is_exact = ufunc in _EXACT and not LEGACY
 
     def forwards(self: PortableArray, other: Any) -> Any:
         cls = other.__class__
@@ -375,7 +374,7 @@ def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[Portab
     def assign(self: PortableArray, other: Any) -> Any:
         if other.__class__ is Traced:
             return NotImplemented
-        if is_exact and not _NUMPY_1 and isinstance(self.value, np.ndarray):
+        if is_exact and not LEGACY and isinstance(self.value, np.ndarray):
             other = plain_of(other)
             if hasattr(other, "dtype"):
                 check_real(other)
@@ -392,7 +391,7 @@ def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[Portab
 
 def _comparable(a: Any, b: Any) -> Any:
     """Operands of a comparison, which NumPy 1 would round to the dtype of the one with dimensions."""
-    if not _NUMPY_1 or not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
+    if not LEGACY or not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
         return a, b
     if (a.__class__ in _NUMBERS and b.__class__ in _NUMBERS) or not isinstance(b, (*_PLAIN, np.ndarray)):
         return a, b

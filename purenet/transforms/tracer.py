@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
+from purenet.arithmetic.promotion import LEGACY
 from purenet.errors import DifferentiationError
 from purenet.records import frozen
 from purenet.transforms.array_interface import ArrayInterface, check_options, missing_rule, name_of, refusal
@@ -43,10 +44,6 @@ tuples of indices where one map serves several at once."""
 
 _next_stamp = count(1).__next__
 """Numbers traces in the order in which they begin; nothing else depends on it."""
-
-
-_NUMPY_1 = np.__version__.startswith("1.")
-"""NumPy 1 turns float32 scalars into float64 when they meet Python's numbers."""
 
 
 class Traced(ArrayInterface):
@@ -170,7 +167,7 @@ class Tape:
                 if formula is not None:
                     pull = formula(out, *values)
                     value = values[position]
-                    if value.dtype is not dtype or value.shape != shape or (_NUMPY_1 and not shape):
+                    if value.dtype is not dtype or value.shape != shape or (LEGACY and not shape):
                         pull = _fitting(pull, value, out)
                     self.record((index, a.mark, pull))
         return Traced(out, self, index)
@@ -189,7 +186,7 @@ class Tape:
                     value = values[position]
                     if several:
                         pull = _with_zeros(pull, out)
-                    elif value.dtype is not out.dtype or (_NUMPY_1 and not (value.shape and out.shape)):
+                    elif value.dtype is not out.dtype or (LEGACY and not (value.shape and out.shape)):
                         pull = _fitting(pull, value, out)
                     self.record((target, a.mark, pull))
         if several:
@@ -272,7 +269,7 @@ class Pushforward:
         if isinstance(out, tuple | list):
             results = [Traced(o, self, t) for o, t in zip(out, total, strict=True)]
             return type(out)(*results) if hasattr(out, "_fields") else type(out)(results)
-        if _NUMPY_1 and total.dtype != out.dtype:
+        if LEGACY and total.dtype != out.dtype:
             total = cast(total, out.dtype)
         return Traced(out, self, total)
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from purenet.arithmetic.native import primitive
+from purenet.arithmetic.promotion import LEGACY
 from purenet.errors import DifferentiationError
 from purenet.transforms.rule import Composite, LinearMap, Primitive, Rule, constant, present, reduced_axes, unbroadcast
 from purenet.transforms.rules.elementwise import as_array, root
 from purenet.transforms.rules.products import transposed
 
 _ILL_CONDITIONED = 1e8
-_NUMPY_1 = np.__version__.startswith("1.")
 
 
 def _inv_pull(out: Any, a: Any) -> LinearMap:
@@ -36,7 +36,7 @@ def solve_columns(a: Any, b: Any) -> Any:
 def _solve(a: Any, b: Any) -> Any:
     """A vector of right-hand sides is a matrix of one column; NumPy 1 takes stacks of vectors too."""
     a, b = as_array(a), as_array(b)
-    if b.ndim == (a.ndim - 1 if _NUMPY_1 else 1):
+    if b.ndim == (a.ndim - 1 if LEGACY else 1):
         return solve_columns(a, b[..., None])[..., 0]
     return solve_columns(a, b)
 

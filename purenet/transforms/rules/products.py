@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from purenet.arithmetic.contraction import without_repeats
 from purenet.arithmetic.native import primitive
 from purenet.errors import DifferentiationError
 from purenet.transforms.rule import Composite, Linear, LinearMap, Primitive, Rule, present, unbroadcast
@@ -213,7 +214,7 @@ def _einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: An
     arrays = [as_array(a) for a in rest]
     terms, output = _explicit(subscripts.replace(" ", ""), arrays)
     for i, term in enumerate(terms):
-        arrays[i], terms[i] = _without_repeats(arrays[i], term)
+        arrays[i], terms[i] = without_repeats(arrays[i], term)
     return contract(",".join(terms) + "->" + output, *arrays, optimize=optimize, **kwargs)
 
 
@@ -242,17 +243,6 @@ def _explicit(subscripts: str, arrays: list[Any]) -> tuple[list[str], str]:
         letters = "".join(terms)
         output = stretch + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in stretch))
     return terms, output.replace("...", stretch)
-
-
-def _without_repeats(array: Any, term: str) -> tuple[Any, str]:
-    """`ii` of a matrix is `i` of its diagonal."""
-    for letter in dict.fromkeys(term):
-        while term.count(letter) > 1:
-            first = term.index(letter)
-            second = term.index(letter, first + 1)
-            array = np.diagonal(array, axis1=first, axis2=second)
-            term = term[:first] + term[first + 1 : second] + term[second + 1 :] + letter
-    return array, term
 
 
 RULES: dict[Any, Rule] = {
