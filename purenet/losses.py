@@ -32,9 +32,8 @@ def _check_floating(prediction: Any, name: str) -> None:
 
 
 def _check_regression(prediction: Any, target: Any, name: str) -> None:
-    if prediction.dtype.kind not in "fc":
-        _check_floating(prediction, name)
-    if prediction.shape != getattr(target, "shape", None) and prediction.shape != np.shape(target):
+    _check_floating(prediction, name)
+    if prediction.shape != np.shape(target):
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
             "reshape one of them, for they would be broadcast against each other",
@@ -79,9 +78,33 @@ def _of_squares(reduce: Callable[..., Any], residual: Any, weights: Any, name: s
     """The mean or the sum of the squares."""
     if weights is not None or residual.__class__ is not np.ndarray or residual.dtype.itemsize < 4:
         return reduce(residual * residual, weights, name)
-    flat = residual.reshape(-1)
+    flat = residual.ravel()
     total = flat.dot(flat)  # in half the time of a sum of products
-    return total if reduce is _sum else total / residual.dtype.type(residual.size)
+    return total if reduce is _sum else total / total.__class__(flat.size)
+
+
+PredictionRule = Callable[..., tuple[Any, Callable[[Any], Any]]]
+"""`rule(prediction, target, weights, **options) -> (value, pull)`, where `pull(g)` is the cotangent of the prediction."""
+
+
+def _with_prediction_rule(rule: PredictionRule) -> Callable[[Loss], Loss]:
+    """Give a loss its hand-derived pullback to the prediction; to target and weights it is traced if it is wanted."""
+
+    def attach(loss: Loss) -> Loss:
+        def full_rule(prediction: Any, target: Any, weights: Any = None, **options: Any) -> tuple[Any, Pullback]:
+            value, pull = rule(prediction, target, weights, **options)
+            args = (prediction, target) if weights is None else (prediction, target, weights)
+
+            def pullback(g: Any) -> tuple[Any, ...]:
+                others = [Deferred(partial(_traced, loss, args, options, g, i)) for i in range(1, len(args))]
+                return pull(g), *others
+
+            return value, pullback
+
+        loss.__prediction_rule__ = rule  # type: ignore[attr-defined]
+        return with_rule(full_rule)(loss)
+
+    return attach
 
 
 def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, Any]]) -> Callable[[Loss], Loss]:
@@ -93,21 +116,15 @@ def _elementwise(reduce: Callable[..., Any], slope: Callable[..., tuple[float, A
     """
 
     def attach(loss: Loss) -> Loss:
-        name = loss.__name__
-
-        def rule(prediction: Any, target: Any, weights: Any = None, **options: Any) -> tuple[Any, Pullback]:
-            value = loss(prediction, target, weights, **options)
-
-            def pullback(g: Any) -> tuple[Any, ...]:
+        def rule(prediction: Any, target: Any, weights: Any = None, **options: Any) -> tuple[Any, Callable[[Any], Any]]:
+            def pull(g: Any) -> Any:
                 factor, slopes = slope(prediction, target, **options)
-                share = _share(reduce, prediction, slopes, weights, name)
-                d_prediction = _in_dtype_of(prediction, slopes * (share * (factor * g)))
-                return d_prediction, *_others(loss, prediction, target, weights, options, g)
+                share = _share(reduce, prediction, slopes, weights, loss.__name__)
+                return _in_dtype_of(prediction, slopes * (share * (factor * g)))
 
-            return value, pullback
+            return loss(prediction, target, weights, **options), pull
 
-        loss.__reduction__ = "mean" if reduce is _mean else "sum"  # type: ignore[attr-defined]
-        return with_rule(rule)(loss)
+        return _reduced_by(reduce, rule)(loss)
 
     return attach
 
@@ -118,24 +135,32 @@ def _squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
     def attach(loss: Loss) -> Loss:
         name = loss.__name__
 
-        def rule(prediction: Any, target: Any, weights: Any = None) -> tuple[Any, Pullback]:
+        def rule(prediction: Any, target: Any, weights: Any = None) -> tuple[Any, Callable[[Any], Any]]:
             residual = _residual(prediction, target, name)
+            value = _of_squares(reduce, residual, weights, name)
 
-            def pullback(g: Any) -> tuple[Any, ...]:
+            def pull(g: Any) -> Any:
                 share = _share(reduce, prediction, residual, weights, name)
-                d_prediction = _in_dtype_of(prediction, residual * (share * (2.0 * g)))
-                return d_prediction, *_others(loss, prediction, target, weights, {}, g)
+                return _in_dtype_of(prediction, residual * (share * (2.0 * g)))
 
-            return _of_squares(reduce, residual, weights, name), pullback
+            return value, pull
 
+        return _reduced_by(reduce, rule)(loss)
+
+    return attach
+
+
+def _reduced_by(reduce: Callable[..., Any], rule: PredictionRule) -> Callable[[Loss], Loss]:
+    def attach(loss: Loss) -> Loss:
         loss.__reduction__ = "mean" if reduce is _mean else "sum"  # type: ignore[attr-defined]
-        return with_rule(rule)(loss)
+        return _with_prediction_rule(rule)(loss)
 
     return attach
 
 
 def _residual(prediction: Any, target: Any, name: str) -> Any:
-    _check_regression(prediction, target, name)
+    if prediction.shape != getattr(target, "shape", None) or prediction.dtype.kind != "f" or not prediction.size:
+        _check_regression(prediction, target, name)
     return prediction - target
 
 
@@ -147,17 +172,9 @@ def _share(reduce: Callable[..., Any], prediction: Any, slopes: Any, weights: An
     """How much each element's value counts in the reduced one."""
     dtype = prediction.dtype.type
     if weights is None:
-        return dtype(1) if reduce is _sum else dtype(1 / slopes.size)
+        return dtype(1 if reduce is _sum else 1 / slopes.size)
     along = _weights_along(weights, slopes, name)
     return along if reduce is _sum else along / (np.sum(along) * dtype(slopes.size // len(prediction)))
-
-
-def _others(loss: Loss, prediction: Any, target: Any, weights: Any, options: dict[str, Any], g: Any) -> tuple[Any, ...]:
-    """The cotangents of target and weights, by tracing when somebody wants them."""
-    if weights is None:
-        return (Deferred(lambda: _traced(loss, (prediction, target), options, g, 1)),)
-    args = (prediction, target, weights)
-    return tuple([Deferred(partial(_traced, loss, args, options, g, position)) for position in (1, 2)])
 
 
 def _traced(loss: Loss, args: tuple[Any, ...], options: dict[str, Any], g: Any, position: int) -> Any:
@@ -292,24 +309,22 @@ def sigmoid_cross_entropy(logits: Any, targets: Any, weights: Any = None) -> Any
     return _mean(native.softplus(logits) - targets * logits, weights, name)
 
 
-def _softmax_rule(logits: Any, labels: Any, weights: Any = None) -> tuple[Any, Pullback]:
+def _softmax_rule(logits: Any, labels: Any, weights: Any = None) -> tuple[Any, Callable[[Any], Any]]:
     """`d logits = g * weight / sum(weights) * (softmax(logits) - labels)`."""
-    value = softmax_cross_entropy(logits, labels, weights)
 
-    def pullback(g: Any) -> tuple[Any, ...]:
+    def pull(g: Any) -> Any:
         slopes = native.softmax(logits)
         if np.ndim(labels) == 1:
             slopes[np.arange(len(labels)), labels] -= 1
         else:
             slopes = slopes * np.sum(labels, axis=-1, keepdims=True) - labels
         share = _share(_mean, logits, slopes[:, :1], weights, "softmax_cross_entropy")
-        d_logits = _in_dtype_of(logits, slopes * (share * g))
-        return d_logits, *_others(softmax_cross_entropy, logits, labels, weights, {}, g)
+        return _in_dtype_of(logits, slopes * (share * g))
 
-    return value, pullback
+    return softmax_cross_entropy(logits, labels, weights), pull
 
 
-@with_rule(_softmax_rule)
+@_reduced_by(_mean, _softmax_rule)
 def softmax_cross_entropy(logits: Any, labels: Any, weights: Any = None) -> Any:
     """The mean over the examples of `-sum(labels * log(softmax(logits)))`.
 
@@ -338,9 +353,6 @@ def softmax_cross_entropy(logits: Any, labels: Any, weights: Any = None) -> Any:
     else:
         losses = np.sum(labels * (log_partition - logits), axis=-1)
     return _mean(losses, weights, name)
-
-
-softmax_cross_entropy.__reduction__ = "mean"  # type: ignore[attr-defined]
 
 
 def _check_labels(logits: Any, labels: Any, name: str) -> None:

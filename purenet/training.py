@@ -23,7 +23,7 @@ from purenet.layers.dispatch import ForeignPull, forward, zero_leaves
 from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
-from purenet.records import assemble, frozen, own, static, struct
+from purenet.records import fields_of, frozen, own, static, struct
 from purenet.transforms.boundary import canonical, enter, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability import entered
@@ -33,8 +33,15 @@ from purenet.transforms.tracer import plain
 from purenet.walk import branches
 
 
+class _WithLeaves:
+    """What a state that a step made remembers besides its fields: the leaves of its network, for the next step."""
+
+    __slots__ = ("leaves",)
+    leaves: list[Any]
+
+
 @struct
-class State:
+class State(_WithLeaves):
     """What a training run knows after a number of steps.
 
     Attributes:
@@ -88,14 +95,18 @@ class Objective:
         """
         parts, loss = _parts(batch), self.loss
         prediction, pull_net = forward.linearise(net, parts[0], key, is_plain)
-        value, pull_loss = linearise(loss, (prediction, *parts[1:]), {}, (True, False, False)[: len(parts)])
-        is_linear = pull_net.__class__ is not ForeignPull and hasattr(loss, "__rule_is_linear__")
+        args = (prediction, *parts[1:])
+        rule = getattr(loss, "__prediction_rule__", None)
+        if rule is not None and _ARRAYS.issuperset(map(type, args)):
+            value, pull_loss = rule(*args)
+            return value, lambda g: pull_net(pull_loss(g), False)[0], pull_net.__class__ is not ForeignPull
+        value, pullback = linearise(loss, args, {}, (True, False, False)[: len(args)])
 
         def pull(g: Any) -> Sequence[Any]:
-            d_prediction = force(pull_loss(g)[0])
+            d_prediction = force(pullback(g)[0])
             return zero_leaves(net) if d_prediction is None else pull_net(d_prediction, False)[0]
 
-        return value, pull, is_linear
+        return value, pull, False
 
 
 def objective(loss: Callable[..., Any]) -> Objective:
@@ -136,10 +147,11 @@ class Step:
         """The state after one more step."""
         net, key, step = state.net, state.key, state.step
         drawn = fold_in(key, step) if self.key_by and key is not None else None
-        parameters = tree.leaves(net)
+        parameters = _leaves_of(state)
         loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
-        loss = own(loss)
-        if not isfinite(leave(plain(loss))):
+        if loss.__class__ is not np.float64:
+            loss = own(loss)
+        if not isfinite(loss if loss.__class__ is np.float64 else leave(plain(loss))):
             raise NonFiniteError(
                 f"the loss is {loss} at step {step}; lower the learning rate, clip the gradients with "
                 "pn.clip_by_global_norm, or look at the data of this batch",
@@ -149,16 +161,7 @@ class Step:
         moved = _moved(net, parameters, updates)
         if self.arithmetic is not None and not all(map(_is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
-        return assemble(
-            State,
-            {
-                "step": step + 1,
-                "net": tree.with_leaves(net, moved),
-                "optimizer": optimizer,
-                "key": key,
-                "loss": loss,
-            },
-        )
+        return _state(step + 1, tree.with_leaves(net, moved), optimizer, key, loss, moved)
 
 
 def make_step(objective: Callable[..., Any], optimizer: Any) -> Step:
@@ -230,6 +233,27 @@ def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
 
 
 _ARRAYS = frozenset({np.ndarray})
+_set_step, _set_net, _set_optimizer, _set_key, _set_loss = fields_of(State).setters.values()
+_set_leaves = _WithLeaves.leaves.__set__  # type: ignore[attr-defined]
+
+
+def _state(step: int, net: Any, optimizer: Any, key: Key | None, loss: Any, leaves: list[Any]) -> State:
+    """A state, neither converted nor validated, that remembers the leaves of its network."""
+    state = State.__new__(State)
+    _set_step(state, step)
+    _set_net(state, net)
+    _set_optimizer(state, optimizer)
+    _set_key(state, key)
+    _set_loss(state, loss)
+    _set_leaves(state, leaves)
+    return state
+
+
+def _leaves_of(state: State) -> list[Any]:
+    try:
+        return state.leaves
+    except AttributeError:
+        return tree.leaves(state.net)
 
 
 def _linearised(
@@ -273,7 +297,7 @@ def _updates(
     # in half precision the cotangents on the way could underflow
     factor = leading_factor(optimizer, step) if is_linear and cotangent.itemsize > 2 else None
     leaves = pull(cotangent if factor is None else type(cotangent)(factor))
-    owned = _ARRAYS.issuperset(map(type, leaves)) and all([leaf.flags.writeable for leaf in leaves])
+    owned = is_linear or (_ARRAYS.issuperset(map(type, leaves)) and all([leaf.flags.writeable for leaf in leaves]))
     updates = Updates(leaves, partial(tree.with_leaves, net), owned)
     following = act if factor is None else act_after_factor
     return following(optimizer, updates, state.optimizer, net, step)
@@ -289,7 +313,7 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
             raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
         if owned and update.dtype is parameter.dtype:
             update += parameter
-            update.setflags(write=False)
+            update.setflags(False)
             moved.append(update)
         else:
             new = parameter + update

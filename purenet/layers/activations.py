@@ -187,7 +187,18 @@ def _(layer: Relu, x: Any) -> Any:
 @forward.register_own_rule
 def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
     y = _rectified(x)
-    return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
+
+    def pull(g: Any, wants_x: bool) -> tuple[tuple[()], Any]:
+        if not wants_x:
+            return (), None
+        if g.__class__ is not np.ndarray or g.dtype is not y.dtype or not y.shape:
+            return (), g * (y > 0)
+        dtype = y.dtype
+        factor = (y > np.zeros((), dtype)).astype(dtype)  # quicker than a number, and than a product of mixed dtypes
+        factor *= g
+        return (), factor
+
+    return y, pull
 
 
 _register(

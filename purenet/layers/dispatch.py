@@ -86,12 +86,13 @@ class Forward:
         (64, 10)
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "simple_rules")
     __name__ = "forward"
     __rule_is_traceable__ = True
 
     def __init__(self) -> None:
         self._entries: dict[type, Entry] = {}
+        self.simple_rules: dict[type, LayerRule] = {}
 
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
         """Apply `layer` to `x`."""
@@ -156,7 +157,11 @@ class Forward:
         The rule of a layer made of layers `is_composed` of theirs: it takes `plain` besides, to pass it on to them, and
         leaves it to them what is traced.
         """
-        return self._add_rule(cls or _first_annotation(rule), rule, rule, is_composed)
+        layer = cls or _first_annotation(rule)
+        self._add_rule(layer, rule, rule, is_composed)
+        if not (is_composed or self.entry(layer).takes_key):
+            self.simple_rules[layer] = rule
+        return rule
 
     def entry(self, cls: type) -> Entry:
         """What is registered for a type of layer."""
@@ -200,10 +205,12 @@ class Forward:
         parameters = signature(function).parameters
         takes_key = "key" in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
         self._entries[cls] = Entry(function, takes_key)
+        self.simple_rules.pop(cls, None)
         return function
 
     def _add_rule(self, cls: type, rule: F, used: LayerRule, is_composed: bool = False) -> F:
         self._entries[cls] = self.entry(cls)._replace(rule=used, is_composed=is_composed)
+        self.simple_rules.pop(cls, None)
         return rule
 
 
@@ -230,11 +237,6 @@ def _in_leaves(layer: Any, pullback: Pullback) -> LayerPull:
         return zero_leaves(layer) if d_layer is None else tree.leaves(d_layer), d_x
 
     return ForeignPull(pull)
-
-
-def composed(pull: LayerPull, parts: Sequence[LayerPull]) -> LayerPull:
-    """A pull made of other pulls: foreign if one of them is."""
-    return ForeignPull(pull) if ForeignPull in map(type, parts) else pull
 
 
 def zero_leaves(layer: Any) -> list[Any]:

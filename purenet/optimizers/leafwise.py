@@ -127,11 +127,18 @@ def _carried_out(
     else:
         made = [_on_traced(kernel, constants, results, operands) for operands in rows]
     first, *kept = zip(*made, strict=True) if made else [()] * results
-    return list(first), [tuple(map(frozen, column)) for column in kept]
+    for column in kept:
+        for leaf in column:
+            frozen(leaf)
+    return list(first), kept
 
 
 def _are_arrays(columns: Sequence[Sequence[Any]]) -> bool:
-    return _ARRAYS.issuperset([leaf.__class__ for column in columns for leaf in column])
+    for column in columns:
+        for leaf in column:
+            if leaf.__class__ is not np.ndarray:
+                return False
+    return True
 
 
 def scaled(updates: Updates, factor: float) -> Updates:
@@ -150,7 +157,7 @@ def packed(
 
     The state and the further results are vectors, as `initial_vectors` makes them.
     """
-    given = updates.leaves if _are_arrays([updates.leaves]) else [_as_array(leaf) for leaf in updates.leaves]
+    given = updates.leaves if updates.owned else [_as_array(leaf) for leaf in updates.leaves]
     groups = _groups(given)
     vectors = [_vector(given, group) for group in groups]
     columns = [vectors, *state]
@@ -158,14 +165,15 @@ def packed(
         _check_match(given, tree.leaves(net), updates, place)
         raise StructureError("the state belongs to another net; make it with init(net)", path=place)
     plain = _are_arrays(columns)
-    reuse = updates.owned or all([len(group) > 1 for group in groups])
+    reuse = updates.owned or min(map(len, groups), default=0) > 1
     made, kept = _carried_out(kernel, constants, results, columns, plain, reuse)
     leaves: list[Any] = [None] * len(given)
     for vector, group in zip(made, groups, strict=True):
         start = 0
         for i in group:
-            end = start + given[i].size
-            leaves[i] = vector[start:end].reshape(given[i].shape)
+            leaf = given[i]
+            end = start + leaf.size
+            leaves[i] = vector[start:end].reshape(leaf.shape)
             start = end
     return Updates(leaves, updates.build, plain, made), kept
 
@@ -174,7 +182,10 @@ def _alike(vectors: Sequence[Any], others: Sequence[Any]) -> bool:
     """Whether vectors have the sizes and dtypes of others."""
     if len(vectors) != len(others):
         return False
-    return all([v.size == w.size and v.dtype == w.dtype for v, w in zip(vectors, others, strict=True)])
+    for vector, other in zip(vectors, others, strict=True):
+        if vector.size != other.size or vector.dtype != other.dtype:
+            return False
+    return True
 
 
 def initial_vectors(net: Any, place: str, initial: float = 0.0) -> Leaves:
@@ -188,20 +199,20 @@ def _groups(leaves: Sequence[Any]) -> list[list[int]]:
     groups: list[list[int]] = []
     small: dict[Any, list[int]] = {}
     for i, leaf in enumerate(leaves):
-        if leaf.size > _SMALL:
-            groups.append([i])
-        elif leaf.dtype in small:
-            small[leaf.dtype].append(i)
-        else:
-            small[leaf.dtype] = [i]
-            groups.append(small[leaf.dtype])
+        group = small.get(leaf.dtype) if leaf.size <= _SMALL else None
+        if group is not None:
+            group.append(i)
+            continue
+        groups.append([i])
+        if leaf.size <= _SMALL:
+            small[leaf.dtype] = groups[-1]
     return groups
 
 
 def _vector(leaves: Sequence[Any], group: list[int]) -> Any:
     if len(group) == 1:
         return leaves[group[0]].reshape(-1)
-    return np.concatenate([leaves[i] for i in group], axis=None)
+    return np.concatenate([leaves[i].ravel() for i in group])
 
 
 def initial_leaves(net: Any, place: str, initial: float = 0.0) -> Leaves:

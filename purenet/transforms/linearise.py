@@ -72,7 +72,6 @@ def with_rule(rule: VjpRule) -> Callable[[F], F]:
 
     def attach(function: F) -> F:
         function.__vjp_rule__ = rule  # type: ignore[attr-defined]
-        function.__rule_is_linear__ = True  # type: ignore[attr-defined]
         return function
 
     return attach
