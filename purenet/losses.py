@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,17 +78,41 @@ def _of_squares(reduce: Callable[..., Any], residual: Any, weights: Any, name: s
     """The mean or the sum of the squares."""
     if weights is not None or residual.__class__ is not np.ndarray or residual.dtype.itemsize < 4:
         return reduce(residual * residual, weights, name)
-    flat = residual.ravel()
-    total = flat.dot(flat)  # in half the time of a sum of products
-    return total if reduce is _sum else total / total.__class__(flat.size)
+    total = _sum_of_squares(residual)
+    return total if reduce is _sum else total / total.__class__(residual.size)
 
+
+def _sum_of_squares(residual: Any) -> Any:
+    flat = residual.ravel()
+    return flat.dot(flat)  # in half the time of a sum of products
+
+
+class LossKernel(NamedTuple):
+    """A loss for predictions of one form, as two functions of plain arrays that ask no questions.
+
+    `value(prediction, target)` returns the loss and what `pull(g, kept)` makes the cotangent of the prediction from.
+    """
+
+    value: Callable[[Any, Any], tuple[Any, Any]]
+    pull: Callable[[Any, Any], Any]
+
+
+ChooseKernel = Callable[[Any, Any], LossKernel | None]
+"""`choose(prediction, target)`: the kernel for arrays like these, if there is one."""
 
 PredictionRule = Callable[..., tuple[Any, Callable[[Any], Any]]]
-"""`rule(prediction, target, weights, **options) -> (value, pull)`, where `pull(g)` is the cotangent of the prediction."""
+"""`rule(prediction, target, weights, **options) -> (value, pull)`; `pull(g)` is the cotangent of the prediction."""
 
 
-def _with_prediction_rule(rule: PredictionRule) -> Callable[[Loss], Loss]:
-    """Give a loss its hand-derived pullback to the prediction; to target and weights it is traced if it is wanted."""
+def _pull_kept(g: Any, pull: Callable[[Any], Any]) -> Any:
+    return pull(g)
+
+
+def _with_prediction_rule(rule: PredictionRule, choose: ChooseKernel | None = None) -> Callable[[Loss], Loss]:
+    """Give a loss its hand-derived pullback to the prediction; to target and weights it is traced if it is wanted.
+
+    `choose` chooses a kernel if there is a quicker one than the rule.
+    """
 
     def attach(loss: Loss) -> Loss:
         def full_rule(prediction: Any, target: Any, weights: Any = None, **options: Any) -> tuple[Any, Pullback]:
@@ -102,6 +126,7 @@ def _with_prediction_rule(rule: PredictionRule) -> Callable[[Loss], Loss]:
             return value, pullback
 
         loss.__prediction_rule__ = rule  # type: ignore[attr-defined]
+        loss.__kernel__ = choose or (lambda prediction, target: LossKernel(rule, _pull_kept))  # type: ignore[attr-defined]
         return with_rule(full_rule)(loss)
 
     return attach
@@ -145,15 +170,34 @@ def _squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
 
             return value, pull
 
-        return _reduced_by(reduce, rule)(loss)
+        def choose(prediction: Any, target: Any) -> LossKernel | None:
+            if prediction.shape != target.shape or prediction.dtype is not target.dtype or not prediction.size:
+                return None
+            number = prediction.dtype.type
+            count = number(1 if reduce is _sum else prediction.size)
+            share = number(1 / count)
+
+            def value(prediction: Any, target: Any) -> tuple[Any, Any]:
+                residual = prediction - target
+                return _sum_of_squares(residual) / count, residual
+
+            def pull(g: Any, residual: Any) -> Any:
+                residual *= share * (2.0 * g)
+                return residual
+
+            return LossKernel(value, pull)
+
+        return _reduced_by(reduce, rule, choose)(loss)
 
     return attach
 
 
-def _reduced_by(reduce: Callable[..., Any], rule: PredictionRule) -> Callable[[Loss], Loss]:
+def _reduced_by(
+    reduce: Callable[..., Any], rule: PredictionRule, choose: ChooseKernel | None = None
+) -> Callable[[Loss], Loss]:
     def attach(loss: Loss) -> Loss:
         loss.__reduction__ = "mean" if reduce is _mean else "sum"  # type: ignore[attr-defined]
-        return _with_prediction_rule(rule)(loss)
+        return _with_prediction_rule(rule, choose)(loss)
 
     return attach
 

@@ -17,51 +17,22 @@ import numpy as np
 
 from purenet import tree
 from purenet.arithmetic.modes import Portable
-from purenet.errors import ArgumentError, DtypeError, NonFiniteError, ShapeError, TreeError
+from purenet.errors import ArgumentError, DtypeError, NonFiniteError, TreeError
 from purenet.layers.basic import Dropout
 from purenet.layers.dispatch import ForeignPull, forward, zero_leaves
 from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
-from purenet.records import fields_of, frozen, own, static, struct
+from purenet.records import frozen, own, static, struct
+from purenet.state import State as State, advanced, leaves_of, made_state
 from purenet.transforms.boundary import canonical, enter, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability import entered
 from purenet.transforms.portable_array import plain_of
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
+from purenet.unrolled import Plan
 from purenet.walk import branches
-
-
-class _WithLeaves:
-    """What a state that a step made remembers besides its fields: the leaves of its network, for the next step."""
-
-    __slots__ = ("leaves",)
-    leaves: list[Any]
-
-
-@struct
-class State(_WithLeaves):
-    """What a training run knows after a number of steps.
-
-    Attributes:
-        step: how many steps have been taken.
-        net: the parameters: any tree of records and arrays.
-        optimizer: the state of the optimiser, a tree: moments and the like.
-        key: the key of the run, the same in every state; None for a run without randomness.
-        loss: the loss that the last step computed, at the parameters that it started from; NaN before the first step.
-
-    Example:
-        >>> import purenet as pn
-        >>> init_state(pn.mlp(pn.key(0), (2, 1)), pn.sgd(0.1)).step
-        0
-    """
-
-    step: int = static()
-    net: Any
-    optimizer: Any
-    key: Key | None
-    loss: Any
 
 
 @struct
@@ -131,8 +102,17 @@ def objective(loss: Callable[..., Any]) -> Objective:
     return Objective(loss)
 
 
+class _Planned:
+    """What a step function remembers besides its fields: how to go on from the states that it made last."""
+
+    __slots__ = ("plan",)
+
+
+_set_plan = vars(_Planned)["plan"].__set__
+
+
 @struct
-class Step:
+class Step(_Planned):
     """One step of training, `(state, batch) -> state`; made by `make_step`."""
 
     objective: Callable[..., Any] = static()
@@ -145,9 +125,18 @@ class Step:
 
     def __call__(self, state: State, batch: Any) -> State:
         """The state after one more step."""
+        plan = getattr(state, "plan", None)
+        if plan is not None and plan.owner is self:
+            following: State | None = plan.follow(state, batch)
+            if following is not None:
+                return following
+        return self._taken(state, batch)
+
+    def _taken(self, state: State, batch: Any) -> State:
+        """The step, whatever network, objective, optimizer and batch there are."""
         net, key, step = state.net, state.key, state.step
         drawn = fold_in(key, step) if self.key_by and key is not None else None
-        parameters = _leaves_of(state)
+        parameters = leaves_of(state)
         loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
         if loss.__class__ is not np.float64:
             loss = own(loss)
@@ -158,10 +147,22 @@ class Step:
                 path="loss",
             )
         updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
-        moved = _moved(net, parameters, updates)
+        moved = advanced(state, updates)
         if self.arithmetic is not None and not all(map(_is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
-        return _state(step + 1, tree.with_leaves(net, moved), optimizer, key, loss, moved)
+        new = tree.with_leaves(net, moved)
+        return made_state(step + 1, new, optimizer, key, loss, moved, updates.whole, self._plan(new, moved))
+
+    def _plan(self, net: Any, leaves: Sequence[Any]) -> Plan | None:
+        """How to go on from a state with this network, if there is anything to be planned."""
+        objective, plan = self.objective, getattr(self, "plan", None)
+        choose_loss = getattr(objective.loss, "__kernel__", None) if objective.__class__ is Objective else None
+        if choose_loss is None or self.arithmetic is not None or not _ARRAYS.issuperset(map(type, leaves)):
+            return None
+        if plan is None or not plan.fits(net):
+            plan = Plan(self, choose_loss, self.optimizer, net)
+            _set_plan(self, plan)
+        return plan
 
 
 def make_step(objective: Callable[..., Any], optimizer: Any) -> Step:
@@ -233,27 +234,6 @@ def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
 
 
 _ARRAYS = frozenset({np.ndarray})
-_set_step, _set_net, _set_optimizer, _set_key, _set_loss = fields_of(State).setters.values()
-_set_leaves = _WithLeaves.leaves.__set__  # type: ignore[attr-defined]
-
-
-def _state(step: int, net: Any, optimizer: Any, key: Key | None, loss: Any, leaves: list[Any]) -> State:
-    """A state, neither converted nor validated, that remembers the leaves of its network."""
-    state = State.__new__(State)
-    _set_step(state, step)
-    _set_net(state, net)
-    _set_optimizer(state, optimizer)
-    _set_key(state, key)
-    _set_loss(state, loss)
-    _set_leaves(state, leaves)
-    return state
-
-
-def _leaves_of(state: State) -> list[Any]:
-    try:
-        return state.leaves
-    except AttributeError:
-        return tree.leaves(state.net)
 
 
 def _linearised(
@@ -301,28 +281,6 @@ def _updates(
     updates = Updates(leaves, partial(tree.with_leaves, net), owned)
     following = act if factor is None else act_after_factor
     return following(optimizer, updates, state.optimizer, net, step)
-
-
-def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
-    """The parameters plus the updates."""
-    if len(parameters) != len(updates.leaves):
-        tree.check_same_structure(net, updates.tree())
-    moved, owned = [], updates.owned
-    for parameter, update in zip(parameters, updates.leaves, strict=True):
-        if update.shape != parameter.shape:
-            raise ShapeError(f"expected an update of shape {parameter.shape}, got {update.shape}", path="update")
-        if owned and update.dtype is parameter.dtype:
-            update += parameter
-            update.setflags(False)
-            moved.append(update)
-        else:
-            new = parameter + update
-            moved.append(frozen(new if new.dtype == parameter.dtype else new.astype(parameter.dtype)))
-    if updates.whole is not updates.leaves:
-        for vector in updates.whole:
-            frozen(vector)
-            frozen(vector.base)
-    return moved
 
 
 def _is_finite(leaf: Any) -> bool:

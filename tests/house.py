@@ -28,6 +28,8 @@ ORDER = (
     "schedules",
     "optimizers",
     "data",
+    "state",
+    "unrolled",
     "training",
     "conformance",
     "per_example",

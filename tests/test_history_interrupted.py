@@ -99,7 +99,7 @@ def kill_and_resume(folder: Path, kills: int, steps: int) -> None:
 
 def test_a_killed_run_ends_on_the_same_bits(tmp_path: Path) -> None:
     """Killed three times while recording and resuming: every prefix opens, and the end is the uninterrupted one's."""
-    kill_and_resume(tmp_path, kills=3, steps=3000)
+    kill_and_resume(tmp_path, kills=3, steps=10_000)
 
 
 @pytest.mark.longer

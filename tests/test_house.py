@@ -55,7 +55,12 @@ NEVER = {
     "threading.Thread",
 }  # fmt: skip
 # The package loads its own public names when they are first used; so does `load` with the modules of a fixed table.
-ALLOWED = {"purenet": {"import_module", "globals"}, "purenet.storage": {"import_module"}}
+# A step of training is written out as source that holds its own names, numbers and field names, and nothing else.
+ALLOWED = {
+    "purenet": {"import_module", "globals"},
+    "purenet.storage": {"import_module"},
+    "purenet.unrolled": {"compile", "exec"},
+}
 NEVER_IMPORTED = {
     "pickle", "marshal", "shelve", "multiprocessing", "concurrent", "asyncio", "subprocess", "socket",
     "ctypes", "logging", "urllib", "http",

@@ -13,7 +13,7 @@ import numpy as np
 
 from purenet.arguments import check_number
 from purenet.arithmetic import native
-from purenet.layers.dispatch import LayerPull, forward
+from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.records import static, struct
 
 _ROOT_HALF = sqrt(0.5)
@@ -184,21 +184,27 @@ def _(layer: Relu, x: Any) -> Any:
     return _rectified(x)
 
 
+def _choose_relu(layer: Relu, x: Any) -> Kernel:
+    dtype = x.dtype
+    zero = np.zeros((), dtype)  # an array without axes is quicker to compare with than a number
+
+    def pull(g: Any, wants_x: bool, x: Any, y: Any) -> tuple[Any]:
+        if not wants_x:
+            return (None,)
+        factor = (y > zero).astype(dtype)  # two passes, but quicker than a product of mixed dtypes
+        factor *= g
+        return (factor,)
+
+    return Kernel(_rectified, pull)
+
+
 @forward.register_own_rule
 def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
     y = _rectified(x)
+    return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
 
-    def pull(g: Any, wants_x: bool) -> tuple[tuple[()], Any]:
-        if not wants_x:
-            return (), None
-        if g.__class__ is not np.ndarray or g.dtype is not y.dtype or not y.shape:
-            return (), g * (y > 0)
-        dtype = y.dtype
-        factor = (y > np.zeros((), dtype)).astype(dtype)  # quicker than a number, and than a product of mixed dtypes
-        factor *= g
-        return (), factor
 
-    return y, pull
+forward.register_kernels(Relu, _choose_relu)
 
 
 _register(

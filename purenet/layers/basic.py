@@ -13,7 +13,7 @@ import numpy as np
 
 from purenet.arguments import check_number
 from purenet.errors import DtypeError, ShapeError
-from purenet.layers.dispatch import LayerPull, forward
+from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.random import Key, bernoulli
 from purenet.records import Array, static, struct
 
@@ -73,36 +73,58 @@ _SMALL = 1 << 13
 with zeros first."""
 
 
+def _choose_dense(layer: Dense, x: Any) -> Kernel | None:
+    """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
+    weight = layer.weight
+    if x.ndim != 2 or x.dtype is not weight.dtype or x.shape[1] != weight.shape[0]:
+        return None
+    multiply = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+    ones = _ones(x)
+
+    def value(x: Any, weight: Any, bias: Any) -> Any:
+        y = multiply(x, weight)
+        y += bias
+        return y
+
+    def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
+        return multiply(x.T, g), ones.dot(g), multiply(g, weight.T) if wants_x else None
+
+    def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+        return multiply(x.T, g), multiply(g, weight.T) if wants_x else None
+
+    return Kernel(multiply, pull_without_bias) if layer.bias is None else Kernel(value, pull)
+
+
+_SMALL = 1 << 13
+"""Elements of the operands up to which `x.dot(y)` is quicker than `x @ y`: it takes less to call, but fills the result
+with zeros first."""
+
+
 @forward.register_own_rule
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
-    """`d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     weight, bias = layer.weight, layer.bias
-    dtype = weight.dtype
-    if x.dtype is not dtype and x.dtype.kind not in "fc":
+    kernel = _choose_dense(layer, x) if x.__class__ is weight.__class__ is np.ndarray else None
+    if kernel is not None:
+        leaves = (weight,) if bias is None else (weight, bias)
+        y = kernel.value(x, *leaves)
+
+        def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+            if g.__class__ is not np.ndarray or g.dtype is not weight.dtype:
+                return _pull_any(layer, x, g, wants_x)
+            *found, d_x = kernel.pull(g, wants_x, x, y, *leaves)
+            return found, d_x
+
+        return y, pull
+    if not _fits(x, weight):
         raise _misfit(x, weight)
-    is_small = x.size <= _SMALL >= weight.size and x.__class__ is weight.__class__ is np.ndarray and x.ndim == 2
-    try:
-        y = x.dot(weight) if is_small else x @ weight
-    except ValueError:
-        raise _misfit(x, weight) from None
+    y = x @ weight
     if bias is not None:
         y += bias
-
-    def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        if not is_small or g.__class__ is not np.ndarray:
-            leaves, d_x = _pull_any(layer, x, g, wants_x)
-        else:
-            leaves = [x.T.dot(g)] if bias is None else [x.T.dot(g), _ones(g).dot(g)]
-            d_x = g.dot(weight.T) if wants_x else None
-        if leaves[0].dtype is not dtype:
-            leaves = [leaf.astype(dtype) for leaf in leaves]
-        return leaves, d_x
-
-    return y, pull
+    return y, lambda g, wants_x: _pull_any(layer, x, g, wants_x)
 
 
 def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], Any]:
-    """The pull for an input of any size and number of axes, and for what stands for an array in a transformation."""
+    """The pull for an input of any dtype and number of axes, and for what stands for an array in a transformation."""
     weight = layer.weight
     rows, g_rows = x, g
     if x.ndim != 2:
@@ -111,6 +133,8 @@ def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], A
     if layer.bias is not None:
         is_array = g_rows.__class__ is np.ndarray
         leaves.append(_ones(g_rows).dot(g_rows) if is_array else np.add.reduce(g_rows, axis=0))
+    if leaves[0].dtype is not weight.dtype:
+        leaves = [leaf.astype(weight.dtype) for leaf in leaves]
     return leaves, g @ weight.T if wants_x else None
 
 
@@ -119,6 +143,9 @@ def _ones(matrix: Any) -> Any:
     ones = np.empty(matrix.shape[0], matrix.dtype)
     ones.fill(1)
     return ones
+
+
+forward.register_kernels(Dense, _choose_dense)
 
 
 def check_floating(array: Any, path: str) -> None:

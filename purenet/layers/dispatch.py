@@ -48,6 +48,17 @@ class ForeignPull:
         return self.pull(cotangent, wants_x)
 
 
+class Kernel(NamedTuple):
+    """A layer for inputs of one form, as two functions of plain arrays that ask no questions.
+
+    `value(x, *leaves)` is the output `y`. `pull(g, wants_x, x, y, *leaves)` returns the cotangents of the leaves and,
+    as the last, that of `x`, or None if it is not wanted. The results are new arrays in C order.
+    """
+
+    value: Callable[..., Any]
+    pull: Callable[..., tuple[Any, ...]]
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNTRACED = frozenset({np.ndarray, PortableArray})
@@ -86,12 +97,13 @@ class Forward:
         (64, 10)
     """
 
-    __slots__ = ("_entries", "simple_rules")
+    __slots__ = ("_entries", "_kernels", "simple_rules")
     __name__ = "forward"
     __rule_is_traceable__ = True
 
     def __init__(self) -> None:
         self._entries: dict[type, Entry] = {}
+        self._kernels: dict[type, Callable[[Any, Any], Kernel | None]] = {}
         self.simple_rules: dict[type, LayerRule] = {}
 
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
@@ -163,6 +175,15 @@ class Forward:
             self.simple_rules[layer] = rule
         return rule
 
+    def register_kernels(self, cls: type, choose: Callable[[Any, Any], Kernel | None]) -> None:
+        """Register `choose(layer, x)`: the kernel of a layer for an array like `x`, or None if it has none for such."""
+        self._kernels[cls] = choose
+
+    def kernel(self, layer: Any, x: Any) -> Kernel | None:
+        """The kernel of a layer for arrays like `x`."""
+        choose = self._kernels.get(type(layer))
+        return None if choose is None else choose(layer, x)
+
     def entry(self, cls: type) -> Entry:
         """What is registered for a type of layer."""
         try:
@@ -206,11 +227,13 @@ class Forward:
         takes_key = "key" in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
         self._entries[cls] = Entry(function, takes_key)
         self.simple_rules.pop(cls, None)
+        self._kernels.pop(cls, None)
         return function
 
     def _add_rule(self, cls: type, rule: F, used: LayerRule, is_composed: bool = False) -> F:
         self._entries[cls] = self.entry(cls)._replace(rule=used, is_composed=is_composed)
         self.simple_rules.pop(cls, None)
+        self._kernels.pop(cls, None)
         return rule
 
 

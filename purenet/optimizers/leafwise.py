@@ -11,7 +11,7 @@ one in a transformation. The constants are Python floats, which do not change th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -30,7 +30,7 @@ _ARRAYS = frozenset({np.ndarray})
 _SMALL = 1 << 12
 """Elements of a leaf that is small enough to be packed with others into one vector."""
 
-_BLOCK = 1 << 17
+BLOCK = 1 << 17
 """Elements of a large leaf that go through a kernel together: few enough for what is written to be still in the
 processor's cache when it is read again, many enough for the calls not to count."""
 
@@ -67,6 +67,56 @@ class Updates:
         return self.build(self.leaves)
 
 
+class Packing:
+    """Which leaves are packed into a vector together: the small ones of a dtype; any other is alone.
+
+    Attributes:
+        pieces: for each vector the leaves in it: (number, begin, end, shape).
+        forms: for each vector its size and dtype.
+    """
+
+    __slots__ = ("count", "forms", "pieces")
+
+    def __init__(self, leaves: Sequence[Any]) -> None:
+        self.count = len(leaves)
+        self.pieces: list[list[tuple[int, int, int, Any]]] = []
+        small: dict[Any, list[tuple[int, int, int, Any]]] = {}
+        for i, leaf in enumerate(leaves):
+            group = small.get(leaf.dtype) if leaf.size <= _SMALL else None
+            if group is None:
+                group = []
+                self.pieces.append(group)
+                if leaf.size <= _SMALL:
+                    small[leaf.dtype] = group
+            begin = group[-1][2] if group else 0
+            group.append((i, begin, begin + leaf.size, leaf.shape))
+        self.forms = [(group[-1][2], leaves[group[0][0]].dtype) for group in self.pieces]
+
+    def vectors(self, leaves: Sequence[Any]) -> list[Any]:
+        """The vectors of some leaves: new where several are in one, else views."""
+        return [
+            np.concatenate([leaves[i] for i, *_ in group], None) if len(group) > 1 else leaves[group[0][0]].reshape(-1)
+            for group in self.pieces
+        ]
+
+    def leaves(self, vectors: Sequence[Any]) -> list[Any]:
+        """The leaves that some vectors hold, as views."""
+        found: list[Any] = [None] * self.count
+        for vector, group in zip(vectors, self.pieces, strict=True):
+            for i, begin, end, shape in group:
+                found[i] = vector[begin:end].reshape(shape)
+        return found
+
+    def fits(self, vectors: Sequence[Any]) -> bool:
+        """Whether vectors have the sizes and dtypes that these have."""
+        if len(vectors) != len(self.forms):
+            return False
+        for vector, (size, dtype) in zip(vectors, self.forms, strict=True):
+            if vector.size != size or vector.dtype != dtype:
+                return False
+        return True
+
+
 class LeafPart:
     """A part that acts on leaves. It states `act`; its `update` follows."""
 
@@ -80,6 +130,53 @@ class LeafPart:
         """The updates after this part as a tree, and its new state."""
         acted, after = self.act(Updates(*tree.flatten(updates), owned=False), state, net, step)
         return acted.tree(), after
+
+
+class PackedPart(LeafPart):
+    """A part that treats every element alike, so that small leaves go through its kernel together.
+
+    It states the kernel, with its constants at a step, and how its state holds the vectors of a `Packing`, which
+    `initial_vectors` makes; the rest follows.
+
+    Attributes:
+        place: the name of the part in error messages.
+        results: how many results the kernel has, the update among them; it reads as many operands.
+    """
+
+    __slots__ = ()
+    place: ClassVar[str]
+    results: ClassVar[int]
+
+    @staticmethod
+    def kernel(constants: Sequence[Any], operands: Sequence[Any], out: Sequence[Any]) -> tuple[Any, ...]:
+        """What the part does to vectors."""
+        raise NotImplementedError
+
+    def constants(self, step: int) -> Sequence[float]:
+        """The constants of the kernel at a step."""
+        raise NotImplementedError
+
+    def columns(self, state: Any) -> Sequence[Leaves]:
+        """What the kernel reads besides the update: the vectors of each operand."""
+        raise NotImplementedError
+
+    def remembered(self, state: Any, columns: Sequence[Leaves]) -> Any:
+        """The state that holds what the kernel returned besides the update: the vectors of each result."""
+        raise NotImplementedError
+
+    def act(self, updates: Updates, state: Any, net: Any, step: int) -> tuple[Updates, Any]:
+        """The updates after the kernel, and its new state."""
+        given = updates.leaves if updates.owned else [_as_array(leaf) for leaf in updates.leaves]
+        packing = Packing(given)
+        vectors, others = packing.vectors(given), self.columns(state)
+        if not all(map(packing.fits, others)):
+            _check_match(given, tree.leaves(net), updates, self.place)
+            raise StructureError("the state belongs to another net; make it with init(net)", path=self.place)
+        columns = [vectors, *others]
+        plain = _are_arrays(columns)
+        reuse = updates.owned or all([len(group) > 1 for group in packing.pieces])
+        made, kept = _carried_out(self.kernel, self.constants(step), self.results, columns, plain, reuse)
+        return Updates(packing.leaves(made), updates.build, plain, made), self.remembered(state, kept)
 
 
 class Factor(LeafPart):
@@ -150,69 +247,10 @@ def scaled(updates: Updates, factor: float) -> Updates:
     return updates
 
 
-def packed(
-    kernel: Kernel, constants: Sequence[float], results: int, place: str, updates: Updates, net: Any, *state: Leaves
-) -> tuple[Updates, list[Leaves]]:
-    """`leafwise` for parts that treat every element alike: small leaves go through the kernel together.
-
-    The state and the further results are vectors, as `initial_vectors` makes them.
-    """
-    given = updates.leaves if updates.owned else [_as_array(leaf) for leaf in updates.leaves]
-    groups = _groups(given)
-    vectors = [_vector(given, group) for group in groups]
-    columns = [vectors, *state]
-    if not all([_alike(vectors, column) for column in state]):
-        _check_match(given, tree.leaves(net), updates, place)
-        raise StructureError("the state belongs to another net; make it with init(net)", path=place)
-    plain = _are_arrays(columns)
-    reuse = updates.owned or min(map(len, groups), default=0) > 1
-    made, kept = _carried_out(kernel, constants, results, columns, plain, reuse)
-    leaves: list[Any] = [None] * len(given)
-    for vector, group in zip(made, groups, strict=True):
-        start = 0
-        for i in group:
-            leaf = given[i]
-            end = start + leaf.size
-            leaves[i] = vector[start:end].reshape(leaf.shape)
-            start = end
-    return Updates(leaves, updates.build, plain, made), kept
-
-
-def _alike(vectors: Sequence[Any], others: Sequence[Any]) -> bool:
-    """Whether vectors have the sizes and dtypes of others."""
-    if len(vectors) != len(others):
-        return False
-    for vector, other in zip(vectors, others, strict=True):
-        if vector.size != other.size or vector.dtype != other.dtype:
-            return False
-    return True
-
-
 def initial_vectors(net: Any, place: str, initial: float = 0.0) -> Leaves:
     """What a part that uses `packed` remembers before the first step."""
     leaves = initial_leaves(net, place, initial)
-    return tuple([frozen(_vector(leaves, group)) for group in _groups(leaves)])
-
-
-def _groups(leaves: Sequence[Any]) -> list[list[int]]:
-    """Which leaves are packed into a vector together: the small ones of a dtype; any other is alone."""
-    groups: list[list[int]] = []
-    small: dict[Any, list[int]] = {}
-    for i, leaf in enumerate(leaves):
-        group = small.get(leaf.dtype) if leaf.size <= _SMALL else None
-        if group is not None:
-            group.append(i)
-            continue
-        groups.append([i])
-        if leaf.size <= _SMALL:
-            small[leaf.dtype] = groups[-1]
-    return groups
-
-
-def _vector(leaves: Sequence[Any], group: list[int]) -> Any:
-    if len(group) == 1:
-        return leaves[group[0]].reshape(-1)
-    return np.concatenate([leaves[i].ravel() for i in group])
+    return tuple(map(frozen, Packing(leaves).vectors(leaves)))
 
 
 def initial_leaves(net: Any, place: str, initial: float = 0.0) -> Leaves:
@@ -249,12 +287,12 @@ def _on_array(
         out.append(np.empty(shape, dtype))
     if not shape:
         constants = _in_precision(constants, leaf)
-    if leaf.size <= _BLOCK:
+    if leaf.size <= BLOCK:
         kernel(constants, operands, out)
         return out
     flat, flat_out = [operand.reshape(-1) for operand in operands], [array.reshape(-1) for array in out]
-    for start in range(0, leaf.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for start in range(0, leaf.size, BLOCK):
+        block = slice(start, start + BLOCK)
         kernel(constants, [operand[block] for operand in flat], [array[block] for array in flat_out])
     return out
 

@@ -21,11 +21,11 @@ from purenet.optimizers.leafwise import (
     Factor,
     LeafPart,
     Leaves,
+    PackedPart,
     Updates,
     initial_leaves,
     initial_vectors,
     leafwise,
-    packed,
     scaled,
 )
 from purenet.records import rebuild, static, struct
@@ -258,24 +258,45 @@ class Moments:
 
 
 @struct
-class ScaleByAdam(LeafPart):
-    """The part that `scale_by_adam` makes."""
+class ScaleByAdam(PackedPart):
+    """The part that `scale_by_adam` makes: the first moment over the root of the second, both without their bias."""
 
     beta1: float = static()
     beta2: float = static()
     epsilon: float = static()
+
+    place = "scale_by_adam"
+    results = 3
+
+    @staticmethod
+    def kernel(constants: Sequence[Any], operands: Sequence[Any], out: Sequence[Any]) -> tuple[Any, ...]:
+        """The moments, and the first over the root of the second."""
+        keep1, take1, keep2, take2, root_factor, epsilon = constants
+        update, first, second = operands
+        room, new_first, new_second = out
+        part = np.multiply(update, take1, out=new_second)
+        kept = np.multiply(first, keep1, out=new_first)
+        first = np.add(kept, part, out=new_first)
+        part = np.multiply(update, update, out=room)
+        part = np.multiply(part, take2, out=room)
+        kept = np.multiply(second, keep2, out=new_second)
+        second = np.add(kept, part, out=new_second)
+        root = np.sqrt(second, out=room)
+        root = np.multiply(root, root_factor, out=room)
+        root = np.add(root, epsilon, out=room)
+        return np.divide(first, root, out=room), first, second
 
     def init(self, net: Any) -> Moments:
         """Moments of zero for every leaf."""
         zeros = initial_vectors(net, "scale_by_adam")
         return Moments(zeros, zeros)
 
-    def act(self, updates: Updates, state: Moments, net: Any, step: int) -> tuple[Updates, Moments]:
-        """The first moment over the root of the second, both corrected for their start at zero."""
+    def constants(self, step: int) -> Sequence[float]:
+        """What the moments are multiplied by; their corrections for the start at zero are in the last two."""
         correction1 = 1.0 - integer_power(self.beta1, step + 1)
         correction2 = 1.0 - integer_power(self.beta2, step + 1)
         # (m / c1) / (sqrt(v / c2) + epsilon), multiplied out so that each leaf is divided once
-        constants = (
+        return (
             self.beta1,
             1.0 - self.beta1,
             self.beta2,
@@ -283,44 +304,76 @@ class ScaleByAdam(LeafPart):
             correction1 / math.sqrt(correction2),
             correction1 * self.epsilon,
         )
-        direction, moments = packed(_adam, constants, 3, "scale_by_adam", updates, net, state.first, state.second)
-        return direction, rebuild(state, moments)
+
+    def columns(self, state: Moments) -> Sequence[Leaves]:
+        """Both moments."""
+        return state.first, state.second
+
+    def remembered(self, state: Moments, columns: Sequence[Leaves]) -> Moments:
+        """Both moments."""
+        return rebuild(state, columns)
+
+
+class _RootMeanSquare(PackedPart):
+    """A part that divides by the root of squares added up, which are all it remembers."""
+
+    __slots__ = ()
+    results = 2
+
+    @staticmethod
+    def kernel(constants: Sequence[Any], operands: Sequence[Any], out: Sequence[Any]) -> tuple[Any, ...]:
+        """The squares, and the update over their root."""
+        keep, take, epsilon = constants
+        update, square = operands
+        room, new_square = out
+        part = np.multiply(update, update, out=new_square)
+        part = np.multiply(part, take, out=new_square)
+        square = np.add(part, square * keep, out=new_square)
+        return np.divide(update, np.sqrt(square) + epsilon, out=room), square
+
+    def columns(self, state: Leaves) -> Sequence[Leaves]:
+        """The squares."""
+        return (state,)
+
+    def remembered(self, state: Leaves, columns: Sequence[Leaves]) -> Leaves:
+        """The squares."""
+        return columns[0]
 
 
 @struct
-class ScaleByRms(LeafPart):
+class ScaleByRms(_RootMeanSquare):
     """The part that `scale_by_rms` makes."""
 
     decay: float = static()
     epsilon: float = static()
 
+    place = "scale_by_rms"
+
     def init(self, net: Any) -> Leaves:
         """A mean square of zero for every leaf."""
         return initial_vectors(net, "scale_by_rms")
 
-    def act(self, updates: Updates, state: Leaves, net: Any, step: int) -> tuple[Updates, Leaves]:
-        """The update over the root of its running mean square."""
-        constants = (self.decay, 1.0 - self.decay, self.epsilon)
-        direction, (square,) = packed(_rms, constants, 2, "scale_by_rms", updates, net, state)
-        return direction, square
+    def constants(self, step: int) -> Sequence[float]:
+        """How much the squares so far, and the new one, count in the mean; epsilon."""
+        return self.decay, 1.0 - self.decay, self.epsilon
 
 
 @struct
-class ScaleByRootSumOfSquares(LeafPart):
+class ScaleByRootSumOfSquares(_RootMeanSquare):
     """The part that `scale_by_root_sum_of_squares` makes."""
 
     initial: float = static()
     epsilon: float = static()
 
+    place = "scale_by_root_sum_of_squares"
+
     def init(self, net: Any) -> Leaves:
         """The initial sum for every leaf."""
         return initial_vectors(net, "scale_by_root_sum_of_squares", self.initial)
 
-    def act(self, updates: Updates, state: Leaves, net: Any, step: int) -> tuple[Updates, Leaves]:
-        """The update over the root of the sum of all squares so far."""
-        constants = (1.0, 1.0, self.epsilon)
-        direction, (square,) = packed(_rms, constants, 2, "scale_by_root_sum_of_squares", updates, net, state)
-        return direction, square
+    def constants(self, step: int) -> Sequence[float]:
+        """All squares count fully; epsilon."""
+        return 1.0, 1.0, self.epsilon
 
 
 def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> ScaleByAdam:
@@ -411,30 +464,3 @@ def check_sum(place: str, initial: Any, epsilon: Any) -> tuple[float, float]:
         check_number(f"{place}.initial", initial, at_least=0),
         check_number(f"{place}.epsilon", epsilon, above=0),
     )
-
-
-def _rms(constants: Sequence[Any], operands: Sequence[Any], out: Sequence[Any]) -> tuple[Any, ...]:
-    keep, take, epsilon = constants
-    update, square = operands
-    room, new_square = out
-    part = np.multiply(update, update, out=new_square)
-    part = np.multiply(part, take, out=new_square)
-    square = np.add(part, square * keep, out=new_square)
-    return np.divide(update, np.sqrt(square) + epsilon, out=room), square
-
-
-def _adam(constants: Sequence[Any], operands: Sequence[Any], out: Sequence[Any]) -> tuple[Any, ...]:
-    keep1, take1, keep2, take2, root_factor, epsilon = constants
-    update, first, second = operands
-    room, new_first, new_second = out
-    part = np.multiply(update, take1, out=new_second)
-    kept = np.multiply(first, keep1, out=new_first)
-    first = np.add(kept, part, out=new_first)
-    part = np.multiply(update, update, out=room)
-    part = np.multiply(part, take2, out=room)
-    kept = np.multiply(second, keep2, out=new_second)
-    second = np.add(kept, part, out=new_second)
-    root = np.sqrt(second, out=room)
-    root = np.multiply(root, root_factor, out=room)
-    root = np.add(root, epsilon, out=room)
-    return np.divide(first, root, out=room), first, second

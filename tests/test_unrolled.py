@@ -1,0 +1,341 @@
+"""A step that is written out takes the steps of the general one, bit for bit, and leaves to it what it cannot do."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice, repeat
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+from toolz import reduce
+
+import purenet as pn
+from purenet import tree, unrolled
+from purenet.errors import NonFiniteError, ShapeError
+from purenet.optimizers import add_decayed_weights, chain, clip_by_global_norm, scale, scale_by_adam, trace
+
+KEY = pn.key(7)
+ROWS = 6
+
+
+@pn.struct
+class Doubled:
+    """A layer of a user's own."""
+
+    factor: pn.Array
+
+
+@pn.forward.register
+def _(layer: Doubled, x: Any) -> Any:
+    return 2 * x * layer.factor
+
+
+@pn.struct
+class Named:
+    """A network of a user's own, which is no `Sequential`."""
+
+    parts: dict[str, Any]
+
+
+@pn.forward.register
+def _(layer: Named, x: Any) -> Any:
+    return pn.forward(layer.parts["head"], x)
+
+
+def dense(name: str, n_in: int, n_out: int, dtype: Any = np.float64, bias: bool = True) -> pn.Dense:
+    """A layer with small random weights, so that no optimizer gets far."""
+    key = pn.fold_in(KEY, name)
+    weight = (pn.random.normal(key, (n_in, n_out)) / (10 + n_in + n_out)).astype(dtype)
+    return pn.Dense(weight, pn.random.normal(pn.fold_in(key, 1), (n_out,)).astype(dtype) if bias else None)
+
+
+def of_layers(*layers: Any) -> pn.Sequential:
+    """A network."""
+    return pn.Sequential(layers)
+
+
+NETS: dict[str, Callable[[Any], Any]] = {
+    "two layers": lambda t: of_layers(dense("a", 3, 5, t), pn.Relu(), dense("b", 5, 2, t)),
+    "one layer": lambda t: dense("a", 3, 2, t),
+    "no bias": lambda t: of_layers(dense("a", 3, 5, t, bias=False), pn.Relu(), dense("b", 5, 2, t, bias=False)),
+    "activation last": lambda t: of_layers(dense("a", 3, 2, t), pn.Tanh()),
+    "activation first": lambda t: of_layers(pn.Relu(), dense("a", 3, 2, t)),
+    "every activation": lambda t: of_layers(
+        dense("a", 3, 5, t), pn.LeakyRelu(), pn.Sigmoid(), pn.Softplus(), pn.Gelu(), pn.Silu(), pn.Elu(),
+        dense("b", 5, 2, t),
+    ),
+    "normalised": lambda t: of_layers(
+        dense("a", 3, 5, t), pn.LayerNorm(np.ones(5, t), np.zeros(5, t)), dense("b", 5, 2, t)
+    ),
+    "residual": lambda t: of_layers(pn.Residual(of_layers(dense("a", 3, 3, t), pn.Tanh())), dense("b", 3, 2, t)),
+    "nested": lambda t: of_layers(of_layers(dense("a", 3, 5, t), pn.Relu()), of_layers(dense("b", 5, 2, t))),
+    "dropout": lambda t: of_layers(
+        dense("a", 3, 5, t), pn.Dropout(0.5), of_layers(pn.Dropout(0.2)), dense("b", 5, 2, t)
+    ),
+    "large": lambda t: of_layers(dense("a", 3, 6000, t), pn.Relu(), dense("b", 6000, 2, t)),
+    "in blocks": lambda t: of_layers(dense("a", 3, 48_000, t), pn.Relu(), dense("b", 48_000, 2, t)),
+}  # fmt: skip
+OPTIMIZERS = {
+    "sgd": pn.sgd(1e-2),
+    "a schedule": pn.sgd(pn.schedules.cosine(1e-2, 20)),
+    "momentum": pn.sgd(1e-2, momentum=0.9),
+    "adam": pn.adam(1e-2),
+    "rmsprop": pn.rmsprop(1e-3),
+    "adagrad": pn.adagrad(1e-2),
+    "adamw": pn.adamw(1e-2, where="*weight"),
+    "a part alone": scale(-1e-2),
+    "adam alone": scale_by_adam(),
+    "scaled twice": chain(scale(0.5), scale_by_adam(), scale(-1e-2), scale(0.5)),
+    "factors only": chain(scale(0.5), scale(-1e-2)),
+    "clipped": chain(clip_by_global_norm(1e-3), scale(-1.0)),
+    "clipped later": chain(scale(-1e-2), clip_by_global_norm(1e-3), trace(0.5)),
+    "decayed": chain(add_decayed_weights(1e-3), scale(-1e-2)),
+}
+
+
+def batch(dtype: Any = np.float64, rows: int = ROWS, name: str = "batch") -> tuple[Any, Any]:
+    """Inputs and targets."""
+    key = pn.fold_in(KEY, name)
+    x, y = pn.random.normal(key, (rows, 3)), pn.random.normal(pn.fold_in(key, 1), (rows, 2))
+    return x.astype(dtype), y.astype(dtype)
+
+
+def general(step: Any, state: pn.State, data: Any) -> pn.State:
+    """The step that asks every question."""
+    return step._taken(state, data)
+
+
+def check_alike(step: Any, start: pn.State, batches: list[Any]) -> pn.State:
+    """Both ways have the same bits after every step; return the last state of the written-out one."""
+    quick = slow = start
+    for data in batches:
+        quick, slow = step(quick, data), general(step, slow, data)
+        assert pn.same_bits(quick, slow)
+        for leaf in tree.leaves((quick.net, quick.optimizer)):
+            assert pn.records.own(leaf) is leaf, "somebody could write to it"
+            assert leaf.flags.c_contiguous
+    return quick
+
+
+def runs(step: Any) -> list[Any]:
+    """What a step function has written out."""
+    plan = getattr(step, "plan", None)
+    return [] if plan is None else [run for run in plan._runs.values() if callable(run)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("net", [name for name in NETS if name != "in blocks"])
+def test_both_ways_have_the_same_bits(net: str, optimizer: str, dtype: Any) -> None:
+    """Whatever the layers and the parts of the optimizer, and the states are as safe as any."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS[optimizer])
+    start = pn.init_state(NETS[net](dtype), OPTIMIZERS[optimizer], key=KEY)
+    check_alike(step, start, [batch(dtype)] * 7)
+    assert len(runs(step)) == 1
+
+
+def test_an_optimizer_of_no_parts() -> None:
+    """The gradient itself is the update."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), chain())
+    start = pn.init_state(NETS["one layer"](np.float64), chain())
+    check_alike(step, start, [batch()] * 6)
+    assert len(runs(step)) == 1
+
+
+def test_large_leaves_go_in_blocks() -> None:
+    """Where a vector is larger than a block."""
+    for name in ("adam", "scaled twice"):
+        step = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS[name])
+        start = pn.init_state(NETS["in blocks"](np.float32), OPTIMIZERS[name])
+        assert max(leaf.size for leaf in tree.leaves(start.net)) > unrolled.BLOCK
+        check_alike(step, start, [batch(np.float32)] * 6)
+        assert len(runs(step)) == 1
+
+
+LOSSES: dict[str, tuple[Any, Any]] = {
+    "mean_squared_error": (pn.losses.mean_squared_error, batch()[1]),
+    "sum_squared_error": (pn.losses.sum_squared_error, batch()[1]),
+    "mean_absolute_error": (pn.losses.mean_absolute_error, batch()[1]),
+    "huber": (pn.losses.huber, batch()[1]),
+    "sigmoid_cross_entropy": (pn.losses.sigmoid_cross_entropy, (batch()[1] > 0).astype(np.float64)),
+    "softmax_cross_entropy": (pn.losses.softmax_cross_entropy, np.array([0, 1, 1, 0, 1, 0])),
+    "probabilities": (pn.losses.softmax_cross_entropy, np.full((ROWS, 2), 0.5)),
+    "float32 targets": (pn.losses.mean_squared_error, batch(np.float32)[1]),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_of_the_library(loss: str) -> None:
+    """With targets of any dtype."""
+    function, targets = LOSSES[loss]
+    step = pn.make_step(pn.objective(function), pn.adam(1e-2))
+    start = pn.init_state(NETS["two layers"](np.float64), pn.adam(1e-2))
+    check_alike(step, start, [(batch()[0], targets)] * 7)
+    assert len(runs(step)) == (loss != "float32 targets")
+
+
+def test_batches_of_several_sizes() -> None:
+    """Each form is written out by itself, and by turns they go on from each other's states."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.adam(1e-2))
+    start = pn.init_state(NETS["two layers"](np.float64), pn.adam(1e-2))
+    check_alike(step, start, list(islice(cycle([batch(), batch(), batch(rows=2, name="rest")]), 20)))
+    assert len(runs(step)) == 2
+
+
+def test_there_is_a_limit_to_the_forms() -> None:
+    """Batches of ever new sizes do not fill the memory."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-2))
+    start = pn.init_state(NETS["one layer"](np.float64), pn.sgd(1e-2))
+    check_alike(step, start, [batch(rows=rows) for rows in range(1, 40) for _ in range(5)])
+    assert len(runs(step)) == len(step.plan._runs) == 16
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["a layer of one's own", "a network of one's own", "a loss of one's own", "an objective of one's own", "weights",
+     "lists", "mixed dtypes", "half precision"],
+)  # fmt: skip
+def test_what_is_left_to_the_general_step(case: str) -> None:
+    """Everything that the user brought, and rare forms, which work as ever."""
+    net, loss, data = NETS["two layers"](np.float64), pn.losses.mean_squared_error, batch()
+    objective: Any = pn.objective(loss)
+    if case == "a layer of one's own":
+        net = of_layers(dense("a", 3, 2), Doubled(np.array([1.0, 2.0])))
+    elif case == "a network of one's own":
+        net = Named({"head": dense("a", 3, 2)})
+    elif case == "a loss of one's own":
+        objective = pn.objective(lambda prediction, target: np.mean((prediction - target) ** 4))
+    elif case == "an objective of one's own":
+        objective = lambda net, batch: np.mean((pn.forward(net, batch[0]) - batch[1]) ** 2)  # noqa: E731
+    elif case == "weights":
+        data = (*data, np.ones(ROWS))
+    elif case == "lists":
+        data = list(data)
+    elif case == "mixed dtypes":
+        data = batch(np.float32)
+    else:
+        net, data = NETS["two layers"](np.float16), batch(np.float16)
+    step = pn.make_step(objective, pn.sgd(1e-3))
+    check_alike(step, pn.init_state(net, pn.sgd(1e-3)), [data] * 7)
+    assert not runs(step)
+
+
+def warm(optimizer: Any = OPTIMIZERS["adam"]) -> tuple[Any, pn.State]:
+    """A step function that has written its step out, and the state it made last."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer)
+    state = reduce(step, repeat(batch(), 6), pn.init_state(NETS["two layers"](np.float64), optimizer, key=KEY))
+    assert runs(step)
+    return step, state
+
+
+def test_a_loss_that_is_not_finite_is_refused_as_ever() -> None:
+    """The error names the step, and the state before it is as it was."""
+    step, state = warm()
+    before = pn.digest(state)
+    x, y = batch()
+    with pytest.raises(NonFiniteError, match="at step 6"):
+        step(state, (x, np.full_like(y, np.nan)))
+    assert pn.digest(state) == before
+
+
+def test_a_batch_that_does_not_fit_is_refused_as_ever() -> None:
+    """By the error that names the layer and the shapes."""
+    step, state = warm()
+    x, y = batch()
+    for _ in range(6):
+        with pytest.raises(ShapeError, match="features"):
+            step(state, (x[:, :2], y))
+        with pytest.raises(ShapeError, match="one shape"):
+            step(state, (x, y[:, :1]))
+
+
+def test_a_changed_state_is_asked_again() -> None:
+    """A state that somebody made from one of the step's is not taken for one of its own."""
+    step, state = warm()
+    wider = of_layers(dense("a", 3, 4), pn.Tanh(), dense("c", 4, 2))
+    for other in (
+        attrs.evolve(state, net=NETS["two layers"](np.float64)),
+        pn.init_state(wider, OPTIMIZERS["adam"]),
+        pn.init_state(NETS["two layers"](np.float32), OPTIMIZERS["adam"]),
+        pickle.loads(pickle.dumps(state)),
+    ):
+        data = batch(tree.leaves(other.net)[0].dtype)
+        check_alike(step, other, [data] * 7)
+    check_alike(step, state, [batch()] * 3)
+
+
+def test_states_go_from_one_step_function_to_another() -> None:
+    """Another optimizer, another loss: each goes on from the state, not from what the other remembers."""
+    step, state = warm()
+    for optimizer in (pn.adam(1e-3), pn.sgd(1e-3)):
+        again = attrs.evolve(state, optimizer=optimizer.init(state.net))
+        other = pn.make_step(pn.objective(pn.losses.sum_squared_error), optimizer)
+        check_alike(other, again, [batch()] * 6)
+    moments = pn.make_step(pn.objective(pn.losses.sum_squared_error), pn.adam(1e-3))
+    check_alike(moments, state, [batch()] * 6)
+    check_alike(step, moments(state, batch()), [batch()] * 6)
+
+
+def test_a_warm_step_is_differentiated_as_a_cold_one() -> None:
+    """In a transformation every step is the general one."""
+    step, state = warm(OPTIMIZERS["momentum"])
+    cold = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS["momentum"])
+
+    def after(function: Any) -> Any:
+        def loss(net: Any, x: Any) -> Any:
+            end = reduce(function, repeat((x, batch()[1]), 3), attrs.evolve(state, net=net))
+            return sum(np.sum(leaf**2) for leaf in tree.leaves(end.net))
+
+        return pn.grad(loss, argnums=(0, 1))(state.net, batch()[0])
+
+    def of_data(function: Any) -> Any:
+        return pn.grad(lambda x: function(state, (x, batch()[1])).loss)(batch()[0])
+
+    assert pn.same_bits(after(step), after(cold))
+    assert pn.same_bits(of_data(step), of_data(cold))
+
+
+def test_a_portable_step_is_not_written_out() -> None:
+    """Its arithmetic is its own, also where the native step is warm."""
+    step, state = warm()
+    portable = pn.portable(step)
+    after = reduce(portable, repeat(batch(), 6), state)
+    assert pn.same_bits(after, reduce(pn.portable(step), repeat(batch(), 6), pickle.loads(pickle.dumps(state))))
+    assert not runs(portable)
+
+
+def test_one_step_function_in_many_threads() -> None:
+    """Threads that warm it up together get what one gets."""
+    data = [batch(rows=rows) for rows in (3, 4, 5)]
+
+    def run(step: Any) -> Any:
+        return pn.digest(reduce(step, cycle_of(data, 40), pn.init_state(NETS["two layers"](np.float64), pn.adam(1e-2))))
+
+    def cycle_of(items: list[Any], count: int) -> Any:
+        return islice(cycle(items), count)
+
+    make = lambda: pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.adam(1e-2))  # noqa: E731
+    alone, shared = run(make()), make()
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(run, [shared] * 8)) == {alone}
+
+
+def test_the_text_is_what_one_would_write_by_hand() -> None:
+    """It names nothing but its own names, and has a line for each thing that happens."""
+    step, state = warm(pn.sgd(1e-2))
+    source = unrolled.Source()
+    kernel = pn.losses.mean_squared_error.__kernel__  # type: ignore[attr-defined]
+    assert unrolled._write(source, state, kernel, step.optimizer, *batch())
+    lines = source.text().splitlines()
+    assert lines[0] == "def run(state, batch):"
+    assert [line.strip() for line in lines if "value" in line] == [
+        "a1 = value0(a0, p0, p1)",
+        "a2 = value1(a1)",
+        "a3 = value2(a2, p2, p3)",
+        "loss, kept = loss_value(a3, y)",
+    ]
+    assert len(lines) < 40
