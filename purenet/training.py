@@ -31,7 +31,7 @@ from purenet.transforms.portability import entered
 from purenet.transforms.portable_array import plain_of
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
-from purenet.unrolled import Plan
+from purenet.unrolled.plan import Plan
 from purenet.walk import branches
 
 

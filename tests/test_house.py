@@ -59,7 +59,7 @@ NEVER = {
 ALLOWED = {
     "purenet": {"import_module", "globals"},
     "purenet.storage": {"import_module"},
-    "purenet.unrolled": {"compile", "exec"},
+    "purenet.unrolled.plan": {"compile", "exec"},
 }
 NEVER_IMPORTED = {
     "pickle", "marshal", "shelve", "multiprocessing", "concurrent", "asyncio", "subprocess", "socket",

@@ -11,12 +11,16 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+from documents import blocks
+from repository import ROOT
 from toolz import reduce
 
 import purenet as pn
-from purenet import tree, unrolled
+from purenet import tree
 from purenet.errors import NonFiniteError, ShapeError
 from purenet.optimizers import add_decayed_weights, chain, clip_by_global_norm, scale, scale_by_adam, trace
+from purenet.optimizers.leafwise import BLOCK
+from purenet.unrolled.source import step_source
 
 KEY = pn.key(7)
 ROWS = 6
@@ -151,7 +155,7 @@ def test_large_leaves_go_in_blocks() -> None:
     for name in ("adam", "scaled twice"):
         step = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS[name])
         start = pn.init_state(NETS["in blocks"](np.float32), OPTIMIZERS[name])
-        assert max(leaf.size for leaf in tree.leaves(start.net)) > unrolled.BLOCK
+        assert max(leaf.size for leaf in tree.leaves(start.net)) > BLOCK
         check_alike(step, start, [batch(np.float32)] * 6)
         assert len(runs(step)) == 1
 
@@ -324,18 +328,14 @@ def test_one_step_function_in_many_threads() -> None:
         assert set(pool.map(run, [shared] * 8)) == {alone}
 
 
-def test_the_text_is_what_one_would_write_by_hand() -> None:
-    """It names nothing but its own names, and has a line for each thing that happens."""
-    step, state = warm(pn.sgd(1e-2))
-    source = unrolled.Source()
-    kernel = pn.losses.mean_squared_error.__kernel__  # type: ignore[attr-defined]
-    assert unrolled._write(source, state, kernel, step.optimizer, *batch())
-    lines = source.text().splitlines()
-    assert lines[0] == "def run(state, batch):"
-    assert [line.strip() for line in lines if "value" in line] == [
-        "a1 = value0(a0, p0, p1)",
-        "a2 = value1(a1)",
-        "a3 = value2(a2, p2, p3)",
-        "loss, kept = loss_value(a3, y)",
-    ]
-    assert len(lines) < 40
+def test_the_text_is_what_the_documentation_shows() -> None:
+    """docs/performance.md shows the step of two layers with mean squared error and SGD, line by line."""
+    optimizer = pn.sgd(1e-2)
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer)
+    state = step(pn.init_state(NETS["two layers"](np.float64), optimizer), batch())
+    choose_loss = pn.losses.mean_squared_error.__kernel__  # type: ignore[attr-defined]
+    source = step_source(state, choose_loss, optimizer, *batch())
+    assert source is not None
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    [shown] = [block.text for block in blocks(page) if block.comment == "the step, written out"]
+    assert shown == source.text() + "\n"

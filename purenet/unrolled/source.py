@@ -1,0 +1,139 @@
+"""The source of a step: the forward pass, the loss, the backward pass, the update, and the new records.
+
+In it, `a0`, `a1` ... are the input and what each layer makes of it, `p0`, `p1` ... the parameters, and `d0`, `d1` ...
+first the gradient, then the update, and in the end the new parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from purenet import tree
+from purenet.layers.combinators import Sequential
+from purenet.layers.dispatch import ForeignPull, forward
+from purenet.losses import ChooseKernel
+from purenet.optimizers.leafwise import Factor, PackedPart, Updates
+from purenet.optimizers.part import Chain, act, act_after_factor
+from purenet.random import fold_in
+from purenet.records import fields_of, is_struct
+from purenet.state import State, advanced, made_state
+from purenet.unrolled.text import Source, listed
+from purenet.unrolled.update import write_update
+from purenet.walk import branches
+
+
+def step_source(state: State, choose_loss: ChooseKernel, optimizer: Any, x: Any, y: Any) -> Source | None:
+    """The source of `run(state, (x, y))`, or None if there are things in it that have to be asked at every step."""
+    net, leaves, source = state.net, state.leaves, Source("run(state, batch)")
+    are_alike = x.dtype.char in "fd" and all(leaf.dtype is x.dtype for leaf in leaves)
+    if not (leaves and are_alike and _is_of_records(net)):
+        return None
+    source.write("a0, y = batch", f"{listed('p', range(len(leaves)))}, = state.leaves", "step = state.step")
+    layers = list(_layers(net, "state.net", "drawn"))
+    if any(key != "None" for _, _, key in layers):
+        source.write(f"drawn = None if state.key is None else {source.name('fold_in', fold_in)}(state.key, step)")
+    prediction, back = _write_forward(source, layers, state, x)
+    loss = None if prediction is None else choose_loss(prediction, y)
+    if loss is None:
+        return None
+    value, pull = source.name("loss_value", loss.value), source.name("loss_pull", loss.pull)
+    source.write(
+        f"loss, kept = {value}(a{len(layers)}, y)",
+        f"if not {source.name('isfinite', isfinite)}(loss): return None",
+    )
+    parts = optimizer.parts if optimizer.__class__ is Chain else (optimizer,)
+    for i, part in enumerate(parts):
+        if isinstance(part, Factor):
+            source.write(f"factor{i} = {source.name(f'factor_at{i}', part.factor_at)}(step)")
+            source.write(f"if factor{i}.__class__ is not float: return None")
+    leads = bool(parts) and isinstance(parts[0], Factor)
+    source.write(f"g = {pull}({source.name('number', x.dtype.type)}({'factor0' if leads else '1'}), kept)", *back)
+    if all(isinstance(part, Factor | PackedPart) for part in parts):
+        if not write_update(source, optimizer, parts, int(leads), state):
+            return None
+    else:
+        _write_general_update(source, optimizer, leads, len(leaves))
+    new = _write_record(source, net, iter([f"d{n}" for n in range(len(leaves))]))
+    made = source.name("made_state", made_state)
+    source.write(f"return {made}(step + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
+    return source
+
+
+def _is_of_records(node: Any) -> bool:
+    """Whether a tree is made of records, tuples and arrays alone."""
+    if is_struct(node) or type(node) is tuple:
+        return all(_is_of_records(child) for _, child in branches(node))
+    return node is None or type(node) is np.ndarray
+
+
+def _layers(net: Any, place: str, key: str) -> Iterator[tuple[Any, str, str]]:
+    """The layers that a network applies one after the other, each with the expressions for it and for its key."""
+    if not isinstance(net, Sequential):
+        yield net, place, key if forward.takes_key(net) else "None"
+        return
+    for i, layer in enumerate(net.layers):
+        yield from _layers(layer, f"{place}.layers[{i}]", f"{key} and fold_in({key}, {i})")
+
+
+def _write_forward(
+    source: Source, layers: Iterable[tuple[Any, str, str]], state: State, x: Any
+) -> tuple[Any, list[str]]:
+    """Write the way from `a0` to the prediction; return the prediction for `x`, and the lines of the way back."""
+    back: list[str] = []
+    first = 0
+    for i, (layer, place, key) in enumerate(layers):
+        parameters = tree.leaves(layer)
+        numbers = range(first, first := first + len(parameters))
+        kernel = forward.kernel(layer, x)
+        if kernel is not None:
+            value, pull = source.name(f"value{i}", kernel.value), source.name(f"pull{i}", kernel.pull)
+            source.write(f"a{i + 1} = {value}({', '.join([f'a{i}', *(f'p{n}' for n in numbers)])})")
+            given = ", ".join(["g", str(i > 0), f"a{i}", f"a{i + 1}", *(f"p{n}" for n in numbers)])
+            back.insert(0, f"{', '.join([*(f'd{n}' for n in numbers), 'g'])}, = {pull}({given})")
+            x = kernel.value(x, *parameters)
+        else:
+            x, pulled = forward.linearise(layer, x, None if key == "None" else state.key, True)
+            if pulled.__class__ is ForeignPull:  # which might return arrays that somebody else holds
+                return None, []
+            source.write(
+                f"a{i + 1}, pull{i} = {source.name('linearise', forward.linearise)}({place}, a{i}, {key}, True)"
+            )
+            back.insert(0, f"[{listed('d', numbers)}], g = pull{i}(g, {i > 0})")
+    return x, back
+
+
+def _write_general_update(source: Source, optimizer: Any, leads: bool, count: int) -> None:
+    """Write the way from the gradient to the new parameters through parts of which some have no kernel."""
+    follow = source.name("follow", act_after_factor if leads else act)
+    source.names.update(Updates=Updates, part=optimizer, partial=partial, with_leaves=tree.with_leaves)
+    source.write(
+        f"updates = Updates([{listed('d', range(count))}], partial(with_leaves, state.net), True)",
+        f"updates, optimizer = {follow}(part, updates, state.optimizer, state.net, step)",
+        f"leaves = {source.name('advanced', advanced)}(state, updates)",
+        f"{listed('d', range(count))}, = leaves",
+        "whole = updates.whole",
+    )
+
+
+def _write_record(source: Source, node: Any, leaves: Iterator[str]) -> str:
+    """Write how to build a network like this one from other leaves, and return the expression for it."""
+    if isinstance(node, np.ndarray):
+        return next(leaves)
+    if not tree.leaves(node):
+        return source.numbered("same", node)
+    if isinstance(node, tuple):
+        return f"({''.join(_write_record(source, child, leaves) + ', ' for child in node)})"
+    fields = fields_of(type(node))
+    cls = source.numbered("class", type(node))
+    number = cls.removeprefix("class")
+    values = [(name, _write_record(source, getattr(node, name), leaves)) for name in fields.children]
+    values += [(name, source.numbered(name, getattr(node, name))) for name in fields.statics]
+    source.write(f"record{number} = {source.name('new', object.__new__)}({cls})")
+    for name, value in values:
+        source.write(f"{source.name(f'set_{name}{number}', fields.setters[name])}(record{number}, {value})")
+    return f"record{number}"
