@@ -144,6 +144,17 @@ def test_what_is_derived_stays_under_the_contract() -> None:
         pn.portable(lambda x: np.linalg.pinv(1.0 * (x > 0)))(x)
 
 
+def test_rules_bring_constants_into_the_contract() -> None:
+    """The derivative of `base**x` takes the logarithm of the base, which has the bits of one that is an argument."""
+    x, base = draw("x", 999), np.exp(draw("base", 999))
+
+    def power(x: Any, base: Any) -> Any:
+        return np.sum(base**x)
+
+    of_constant = pn.portable(pn.grad(lambda x: power(x, base)))(x)
+    assert pn.same_bits(of_constant, pn.portable(pn.grad(power))(x, base))
+
+
 def test_a_function_may_work_in_place_on_what_it_made_but_not_on_its_arguments() -> None:
     """As plain NumPy code does on read-only arrays."""
 

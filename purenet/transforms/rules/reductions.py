@@ -95,7 +95,7 @@ def _variance_pull(
     def pull(g: Any) -> Any:
         centre = np.mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
         freedom = _as_dtype(_degrees_of_freedom(x.shape, axis, where, ddof, correction), x.dtype)
-        return restore_axes(g, x.shape, axis, keepdims) * _kept(where, (x - centre) * (2 / freedom))
+        return restore_axes(g, x.shape, axis, keepdims) * _kept(where, (x - centre) * (_as_dtype(2, x.dtype) / freedom))
 
     return pull
 
