@@ -144,15 +144,20 @@ def test_what_is_derived_stays_under_the_contract() -> None:
         pn.portable(lambda x: np.linalg.pinv(1.0 * (x > 0)))(x)
 
 
-def test_rules_bring_constants_into_the_contract() -> None:
-    """The derivative of `base**x` takes the logarithm of the base, which has the bits of one that is an argument."""
-    x, base = draw("x", 999), np.exp(draw("base", 999))
+WITH_CONSTANTS = {
+    "the logarithm of a base": lambda x, c: np.sum(c ** (x / 9)),
+    "the sum of the weights of a mean": lambda x, c: np.average(x, weights=c),
+    "the sum of the weights of squares": lambda x, c: pn.losses.mean_squared_error(x, c - 1, weights=c),
+    "the sum of the weights of slopes": lambda x, c: pn.losses.huber(x[:, None], c[:, None] - 1, weights=c),
+}
 
-    def power(x: Any, base: Any) -> Any:
-        return np.sum(base**x)
 
-    of_constant = pn.portable(pn.grad(lambda x: power(x, base)))(x)
-    assert pn.same_bits(of_constant, pn.portable(pn.grad(power))(x, base))
+@pytest.mark.parametrize("name", WITH_CONSTANTS)
+def test_what_is_computed_from_constants_on_the_way_follows_the_contract(name: str) -> None:
+    """An array that the function closes over gives the bits that it gives as an argument."""
+    f, x, constant = WITH_CONSTANTS[name], draw("x", 999), np.exp(5 * draw("weights", 999))
+    closed = pn.portable(pn.value_and_grad(lambda x: f(x, constant)))(x)
+    assert pn.same_bits(closed, pn.portable(pn.value_and_grad(f))(x, constant))
 
 
 def test_a_function_may_work_in_place_on_what_it_made_but_not_on_its_arguments() -> None:

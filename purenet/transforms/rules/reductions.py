@@ -142,7 +142,8 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
             raise ShapeError(f"weights of shape {w.shape} do not fit axis {axis} of shape {a.shape}", path="np.average")
         ordered = np.transpose(w, tuple(int(i) for i in np.argsort(axes)))
         w = np.reshape(ordered, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
-    total = np.sum(np.broadcast_to(w, a.shape), axis=axis, keepdims=keepdims)
+    everywhere = np.where(np.ones_like(a, dtype=np.bool_), w, 0)  # in the arithmetic of `a`, also if `w` is a constant
+    total = np.sum(everywhere, axis=axis, keepdims=keepdims)
     mean = np.sum(a * w, axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
 
