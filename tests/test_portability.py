@@ -1,24 +1,36 @@
 """The same bits everywhere: whole programs in portable arithmetic, compared with digests that were written once.
 
 The longer checks run them in new processes under every BLAS kernel of this processor, one and two threads, with SIMD
-levels switched off, and with another C library; run on several versions of NumPy, they compare those, too.
+levels switched off, and with another C library; run on several versions of NumPy, they compare those, too. Random
+expressions need no digests: whatever they give, they have to give it under all of these conditions.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from portability import matrix, programs, strange_library
+from portability import fuzz, matrix, programs, strange_library
 from portability.programs import OF_SEEDS, PROGRAMS, portable
 
 import purenet as pn
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "portable.json").read_text(encoding="utf-8"))
+
+
+QUICK, LONG = (0, 600), (0, 3000)
+"""Random expressions: the first, and how many."""
+
+
+def fuzzing(first: int, count: int, *words: str) -> list[str]:
+    """The command that prints the digests of random expressions."""
+    return ["-m", "portability.fuzz", str(first), str(count), *words]
 
 
 @cache
@@ -80,7 +92,7 @@ def test_every_condition_gives_the_same_bits(capsys: pytest.CaptureFixture[str])
     if broken:
         with capsys.disabled():
             print(f"\nleft out, for NumPy {np.__version__}'s own products end the process: {', '.join(broken)}")
-    found = matrix.matrix(of_kernels)
+    found = matrix.matrix(of_kernels, "portability.programs")
     assert len(found) > 1
     for cell, told in found:
         assert told is not None, f"{cell.name}: the process died"
@@ -88,6 +100,40 @@ def test_every_condition_gives_the_same_bits(capsys: pytest.CaptureFixture[str])
         wrong = [name for name, digest in expected(told["seeds"]).items() if told["digests"][name] != digest]
         assert not wrong, f"{cell.name}: other bits in {wrong}"
         assert not told["differing"], f"{cell.name}: other bits in {told['differing']}"
+
+
+def test_random_expressions_have_the_same_bits_under_other_conditions() -> None:
+    """None is refused; a layout changes no bit; nor do an old kernel, one thread and NumPy without SIMD."""
+    here = fuzz.digests(*QUICK)
+    assert not [str(fuzz.expression(int(number))) for number, digest in here.items() if digest.startswith("raises")]
+    there = matrix.run(fuzzing(*QUICK), matrix.least())
+    assert fuzz.differences({"here": here, "contiguous": fuzz.digests(*QUICK, contiguous=True), "there": there}) == []
+
+
+@pytest.mark.longer
+def test_random_expressions_have_the_same_bits_under_every_condition() -> None:
+    """More of them, under every kernel, number of threads and SIMD level."""
+    found = matrix.matrix(kernel_cells()[0], *fuzzing(*LONG)[1:])
+    assert fuzz.differences({cell.name: digests for cell, digests in found}) == []
+
+
+@pytest.mark.longer
+def test_random_expressions_have_the_same_bits_on_every_numpy() -> None:
+    """On that of every other Python that the variable names."""
+    others = [python for python in os.environ.get("PURENET_PYTHONS", "").split(os.pathsep) if python]
+    if not others:
+        pytest.skip("PURENET_PYTHONS names no Pythons with other versions of NumPy")
+    found = matrix.in_parallel([(fuzzing(*LONG), {}, python) for python in (sys.executable, *others)])
+    assert fuzz.differences(dict(zip(("here", *others), found, strict=True))) == []
+
+
+@pytest.mark.longer
+def test_random_expressions_would_find_a_difference() -> None:
+    """In NumPy's own arithmetic some of them have other bits without SIMD, and are named."""
+    here, there = matrix.in_parallel([(fuzzing(*QUICK, "native"), variables) for variables in ({}, matrix.least())])
+    found = fuzz.differences({"here": here, "there": there})
+    assert len(found) > 10
+    assert all("portable(" in line and "here" in line for line in found)
 
 
 @pytest.mark.longer
@@ -124,8 +170,11 @@ def test_bits_do_not_depend_on_the_c_library(tmp_path: Path) -> None:
     every = (
         [{}, {"NPY_DISABLE_CPU_FEATURES": " ".join(levels[0])}] if levels else [{}]
     )  # without SIMD, NumPy calls it more
+    strange = [{"LD_PRELOAD": str(library), **variables} for variables in every]
+    random = matrix.in_parallel([(fuzzing(*QUICK), variables) for variables in strange])
+    assert fuzz.differences({"here": fuzz.digests(*QUICK), **dict(zip("ab", random, strict=False))}) == []
     command = ["-m", "portability.programs"]
-    for told in matrix.in_parallel([(command, {"LD_PRELOAD": str(library), **variables}) for variables in every]):
+    for told in matrix.in_parallel([(command, variables) for variables in strange]):
         assert told["seeds"] != GOLDEN["seeds"]
         wrong = [name for name, digest in expected(told["seeds"]).items() if told["digests"][name] != digest]
         assert not wrong

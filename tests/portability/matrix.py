@@ -50,7 +50,7 @@ class Cell(NamedTuple):
     told: dict[str, Any]
 
 
-def run(arguments: Sequence[str], variables: dict[str, str], timeout: float = 600) -> Any:
+def run(arguments: Sequence[str], variables: dict[str, str], python: str = sys.executable) -> Any:
     """What a new process prints as JSON under these variables alone; None if the processor could not run it.
 
     Raises:
@@ -58,10 +58,10 @@ def run(arguments: Sequence[str], variables: dict[str, str], timeout: float = 60
     """
     kept = {name: value for name, value in os.environ.items() if name not in SWITCHES}
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    command = [sys.executable, "-W", "error", *arguments]
+    command = [python, "-W", "error", *arguments]
     done = subprocess.run(
         command, env={**kept, **variables, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=timeout, check=False,
+        text=True, timeout=600, check=False,
     )  # fmt: skip
     if done.returncode < 0:  # by a signal, as when an instruction is not known
         return None
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str], variables: dict[str, str], timeout: float = 60
     return json.loads(done.stdout)
 
 
-def in_parallel(jobs: Sequence[tuple[Sequence[str], dict[str, str]]]) -> list[Any]:
+def in_parallel(jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
     """The results of `run`, as many at a time as there are cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
@@ -131,6 +131,13 @@ def cells(of_kernels: Sequence[Cell]) -> Iterator[Cell]:
         yield Cell(f"{name}, without SIMD", variables, {**told, "simd_off": levels[0]})
 
 
+def least() -> dict[str, str]:
+    """The variables of the least of everything, found without trying: OpenBLAS takes the nearest kernel that it has."""
+    levels = simd_levels()
+    variables = {"NPY_DISABLE_CPU_FEATURES": " ".join(levels[0])} if levels else {}
+    return {**variables, "OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def is_as_told(cell: Cell, environment: dict[str, Any]) -> bool:
     """Whether a process ran under the condition that it was to run under."""
     for name, value in cell.told.items():
@@ -141,7 +148,7 @@ def is_as_told(cell: Cell, environment: dict[str, Any]) -> bool:
 
 
 def matrix(of_kernels: Sequence[Cell], *arguments: str) -> list[tuple[Cell, Any]]:
-    """What `python -m portability.programs` prints in every cell; `arguments` are those of the command."""
+    """What `python -m` with these arguments prints in every cell."""
     every = list(cells(of_kernels))
-    found = in_parallel([(["-m", "portability.programs", *arguments], cell.variables) for cell in every])
+    found = in_parallel([(["-m", *arguments], cell.variables) for cell in every])
     return list(zip(every, found, strict=True))
