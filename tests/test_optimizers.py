@@ -31,7 +31,7 @@ from purenet.optimizers import (
     sgd,
     trace,
 )
-from purenet.optimizers.parts import Scale
+from purenet.optimizers.uniform import Scale
 
 
 @struct
