@@ -51,7 +51,11 @@ def _weights_along(weights: Any, like: Any, name: str) -> Any:
             path=f"{name}.weights",
         )
     along = np.reshape(weights, (-1,) + (1,) * (np.ndim(like) - 1))
-    return along if along.dtype == like.dtype else along.astype(like.dtype)
+    along = along if along.dtype == like.dtype else along.astype(like.dtype)
+    if along.__class__ is like.__class__:
+        return along
+    first = like[(slice(None), *[slice(1)] * (np.ndim(like) - 1))]
+    return along * np.ones_like(first)  # constant weights in the arithmetic of the examples
 
 
 def _mean(values: Any, weights: Any, name: str) -> Any:

@@ -203,6 +203,8 @@ def test_nan_goes_through_choices():
         assert np.isnan(function(np.array([NAN, 1.0]), np.array([1.0, NAN]))).all()
     for function in (pointwise.fmax, pointwise.fmin):
         assert function(np.array([NAN, 1.0]), np.array([1.0, NAN])).tolist() == [1.0, 1.0]
+        signalling = np.full(9, 0x7FF0000000000001, np.uint64).view(np.float64)  # which some processors pass on
+        assert function(signalling, 1.0).tolist() == function(1.0, signalling).tolist() == [1.0] * 9
     assert np.isnan(pointwise.relu(np.array([NAN]))).all()
     assert np.isnan(sums.largest(np.array([1.0, NAN, 2.0])))
     assert np.isnan(pointwise.softmax(np.array([1.0, NAN]))).all()
@@ -350,6 +352,9 @@ def test_python_numbers_have_no_say_in_the_dtype():
             assert CONTRACT[function](0.1, single).dtype == np.float32
             assert CONTRACT[function](single, np.float64(0.1)).dtype == np.float64
         assert CONTRACT[np.where](True, single, 0.0).dtype == np.float32
+        assert CONTRACT[np.choose](1, [single, 0.1]).dtype == np.float32
+        assert CONTRACT[np.select]([single > 9], [single], 0.1).dtype == np.float32
+        assert CONTRACT[np.select]([single > 9], [single], np.int32(1)).dtype == np.float64
         assert CONTRACT[np.clip](single, 0.0, 1.0).dtype == np.float32
         assert CONTRACT[np.tanh](single).dtype == sums.mean(single).dtype == np.float32
         assert pointwise.relu(single).dtype == np.float32

@@ -1,14 +1,15 @@
-"""Optimizers: the laws that every part and recipe obeys, chains, clipping, and what wrong arguments are told."""
+"""Optimizers: the laws that every part and recipe obeys, chains, and what wrong arguments are told."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
+from laws import assert_pure, leaf_bytes
+from optimizer_networks import Relu, Sequential, containers, network
 
-from purenet import Array, optimizers, schedules, static, struct, tree
+from purenet import optimizers, schedules, static, struct, tree
 from purenet.errors import ArgumentError, DtypeError, PurenetError, ShapeError, StructureError
 from purenet.optimizers import (
     adagrad,
@@ -31,28 +32,7 @@ from purenet.optimizers import (
     sgd,
     trace,
 )
-from purenet.optimizers.parts import Scale
-
-
-@struct
-class Dense:
-    """A layer to optimize."""
-
-    weight: Array
-    bias: Any = None
-
-
-@struct
-class Relu:
-    """A layer without parameters."""
-
-
-@struct
-class Sequential:
-    """A network to optimize."""
-
-    layers: tuple[Any, ...]
-    name: str = static(default="net")
+from purenet.optimizers.uniform import Scale
 
 
 @struct
@@ -100,34 +80,8 @@ NAMES_LEAVES = {"add_decayed_weights where", "adamw", "masked", "scale_leaves"}
 PASSES_ON = {"chain of nothing", "masked", "add_decayed_weights where", "clip_by_global_norm"}
 
 
-def network(dtype=np.float64, seed=0):
-    """A network of structs, with a missing bias, a layer without parameters and a leaf without dimensions."""
-    random = np.random.RandomState(seed)
-
-    def draw(*shape):
-        return random.standard_normal(shape).astype(dtype)
-
-    return Sequential((Dense(draw(4, 3), draw(3)), Relu(), Dense(draw(3, 2)), {"bias": draw(), "weight": draw(1)}))
-
-
-def containers(dtype=np.float64, seed=0):
-    """Parameters in plain containers."""
-    random = np.random.RandomState(seed)
-    arrays = [random.standard_normal(shape).astype(dtype) for shape in [(2, 5), (5,), (5, 1)]]
-    for array in arrays:
-        array.setflags(write=False)
-    return {"weight": [arrays[0], None, (arrays[2],)], "bias": arrays[1], "empty": ()}
-
-
 NETS = {"structs": network, "containers": containers}
 every_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS)
-
-
-def bits(value):
-    """All that the bits of a tree are: paths, dtypes, shapes, bytes."""
-    return [
-        (path, np.asarray(leaf).dtype, np.shape(leaf), np.asarray(leaf).tobytes()) for path, leaf in tree.items(value)
-    ]
 
 
 def run(part, make, steps=4, dtype=np.float64):
@@ -167,22 +121,13 @@ def test_a_state_holds_no_record_of_the_network(part):
 
 @every_part
 @every_net
-def test_nothing_that_is_given_changes(part, make):
-    """Arguments have the same bytes after a step, even where they are writable."""
+def test_a_step_is_a_function_of_its_arguments(part, make):
+    """They have the same bytes after a step, even where they are writable; and the same step gives the same bits."""
     net, updates = make(), make(seed=5)
     writable = tree.flatten(updates)[1]([np.array(leaf) for leaf in tree.leaves(updates)])
-    state = part.init(net)
+    state = assert_pure(part.init, net)
     _, state = part.update(make(seed=6), state, net, 0)
-    before = bits((net, writable, state))
-    part.update(writable, state, net, 1)
-    assert bits((net, writable, state)) == before
-
-
-@every_part
-@every_net
-def test_the_same_step_twice_gives_the_same_bits(part, make):
-    """An update is a function of its arguments."""
-    assert bits(run(part, make)) == bits(run(part, make))
+    assert_pure(part.update, writable, state, net, 1)
 
 
 @every_part
@@ -226,7 +171,7 @@ def test_the_layout_of_a_gradient_does_not_matter(name):
     copy = {name: np.array(value, order="C") for name, value in view.items()}
     state = part.init(net)
     from_view, from_copy = part.update(view, state, net, 0), part.update(copy, state, net, 0)
-    assert bits(from_view) == bits(from_copy)
+    assert leaf_bytes(from_view) == leaf_bytes(from_copy)
     assert all(leaf.flags.c_contiguous for leaf in tree.leaves(from_view))
 
 
@@ -241,11 +186,11 @@ def test_a_network_without_parameters_is_left_alone(name):
 def test_a_chain_is_associative():
     """However parts are bracketed, the updates have the same bits; a chain of one part is that part."""
     a, b, c = clip_by_global_norm(1.0), trace(0.9), scale_by_learning_rate(rates)
-    reference = [bits(updates) for updates, _ in run(chain(a, b, c), network)]
+    reference = [leaf_bytes(updates) for updates, _ in run(chain(a, b, c), network)]
     for bracketed in [chain(chain(a, b), c), chain(a, chain(b, c)), chain(chain(), a, chain(b), c)]:
-        assert [bits(updates) for updates, _ in run(bracketed, network)] == reference
+        assert [leaf_bytes(updates) for updates, _ in run(bracketed, network)] == reference
         assert repr(bracketed) == repr(chain(a, b, c))
-    assert [bits(u) for u, _ in run(chain(b), network)] == [bits(u) for u, _ in run(b, network)]
+    assert [leaf_bytes(u) for u, _ in run(chain(b), network)] == [leaf_bytes(u) for u, _ in run(b, network)]
 
 
 def test_a_chain_is_its_parts_in_order():
@@ -257,14 +202,11 @@ def test_a_chain_is_its_parts_in_order():
     assert np.allclose(last.update(gradient, last.init(gradient), gradient, 0)[0]["w"], [0.6, 0.8])
 
 
-def test_a_step_depends_on_its_number_alone():
-    """Parts do not count: a step entered in the middle is the step that a whole run makes."""
-    part = adam(schedules.linear(0.1, 0.0, steps=10))
-    net = network()
-    updates, _ = part.update(network(seed=3), part.init(net), net, 7)
-    again, _ = part.update(network(seed=3), part.init(net), net, 7)
-    other, _ = part.update(network(seed=3), part.init(net), net, 6)
-    assert bits(updates) == bits(again) != bits(other)
+def test_parts_do_not_count_their_steps():
+    """The rate is that of the number which the step is given, whatever steps came before."""
+    part, gradient = scale_by_learning_rate(rates), {"w": np.ones(1)}
+    for step in (7, 0, 19, 7):
+        assert part.update(gradient, part.init(gradient), gradient, step)[0]["w"] == -rates(step)
 
 
 # Errors.

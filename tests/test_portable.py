@@ -144,6 +144,22 @@ def test_what_is_derived_stays_under_the_contract() -> None:
         pn.portable(lambda x: np.linalg.pinv(1.0 * (x > 0)))(x)
 
 
+WITH_CONSTANTS = {
+    "the logarithm of a base": lambda x, c: np.sum(c ** (x / 9)),
+    "the sum of the weights of a mean": lambda x, c: np.average(x, weights=c),
+    "the sum of the weights of squares": lambda x, c: pn.losses.mean_squared_error(x, c - 1, weights=c),
+    "the sum of the weights of slopes": lambda x, c: pn.losses.huber(x[:, None], c[:, None] - 1, weights=c),
+}
+
+
+@pytest.mark.parametrize("name", WITH_CONSTANTS)
+def test_what_is_computed_from_constants_on_the_way_follows_the_contract(name: str) -> None:
+    """An array that the function closes over gives the bits that it gives as an argument."""
+    f, x, constant = WITH_CONSTANTS[name], draw("x", 999), np.exp(5 * draw("weights", 999))
+    closed = pn.portable(pn.value_and_grad(lambda x: f(x, constant)))(x)
+    assert pn.same_bits(closed, pn.portable(pn.value_and_grad(f))(x, constant))
+
+
 def test_a_function_may_work_in_place_on_what_it_made_but_not_on_its_arguments() -> None:
     """As plain NumPy code does on read-only arrays."""
 

@@ -229,6 +229,7 @@ def test_the_checks_reject_a_wrong_second_derivative(monkeypatch: pytest.MonkeyP
 
 # Conventions where a function has no derivative, and places where formulas could fail.
 
+HALF = float(np.float16(0.3))
 _SPECIAL: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "abs at 0": (np.abs, 0.0, 0.0),
     "sign": (lambda x: np.sign(x) * x, 3.0, 1.0),
@@ -250,6 +251,9 @@ _SPECIAL: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "std of equal numbers": (np.std, [2.0, 2.0], [0.0, 0.0]),
     "x**0 at 0": (lambda x: x**0, 0.0, 0.0),
     "x**0.0 of an array": (lambda x: x ** np.array([0.0, 1.0, 2.0]), [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]),
+    "x**0 with unsigned exponents": (lambda x: x ** np.zeros(2, np.uint8), [1e2, 3.0], [0.0, 0.0]),
+    "x to a float16": (lambda x: np.float_power(x, np.float16(0.3)), 16.0, HALF * 16.0 ** (HALF - 1)),
+    "x in the exponent of a small integer": (lambda x: np.uint8(7) ** x, 2.0, 49 * np.log(7.0)),
     "0**x": (lambda x: 0.0**x, 2.0, 0.0),
     "0**x of an array": (lambda x: np.zeros(2) ** x, [2.0, 1.0], [0.0, 0.0]),
     "logaddexp of minus infinities": (lambda x: np.logaddexp(x, -np.inf), -np.inf, 0.5),

@@ -84,6 +84,12 @@ def test_what_where_and_initial_mean():
     assert sums.total(X, 1, keepdims=np._NoValue).shape == (7,)
 
 
+def test_sums_over_several_axes_of_nothing():
+    """What is left may have no elements; what is summed over may have none."""
+    assert sums.total(np.ones((2, 3, 0, 4)), (0, 1)).shape == (0, 4)
+    assert sums.total(np.ones((2, 0, 3)), (0, 1)).tolist() == [0.0] * 3
+
+
 def test_axes_that_are_not_there_are_refused():
     """With NumPy's errors."""
     with pytest.raises(np.exceptions.AxisError):

@@ -265,10 +265,18 @@ def test_derivatives_keep_float32() -> None:
     x = np.linspace(0.5, 1, 4, dtype=np.float32)
 
     def f(x: Any) -> Any:
-        return np.sum(np.tanh(x) * 2.0 * x)
+        return np.sum(np.tanh(x) * 2.0 * x ** np.uint8(3)) + np.sum(np.std(x, keepdims=True))
 
     results = (pn.grad(f)(x), *pn.jvp(f, (x,), (x,)), pn.hvp(f, (x,), (x,)), pn.hessian(f)(x), pn.jacobian(np.sin)(x))
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
+
+
+def test_a_tangent_may_have_another_byte_order() -> None:
+    """As functions of an argument from a file have."""
+    x = np.linspace(0.5, 1, 4)
+    swapped = x.astype(x.dtype.newbyteorder())
+    for primal, tangent in ((swapped, x), (x, swapped), (swapped, swapped)):
+        np.testing.assert_array_equal(pn.jvp(np.sin, (primal,), (tangent,))[1], np.cos(x) * x)
 
 
 def test_argnums_and_constants() -> None:

@@ -86,10 +86,25 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """`np.where`."""
     if x is None and y is None:
         return np.nonzero(condition)
+    return np.where(condition, *(_in_one_dtype((x, y)) if LEGACY else (x, y)))
+
+
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """`np.select`."""
     if LEGACY:
-        dtype = common_dtype((x, y))
-        x, y = np.asarray(x).astype(dtype, copy=False), np.asarray(y).astype(dtype, copy=False)
-    return np.where(condition, x, y)
+        *choicelist, default = _in_one_dtype((*choicelist, default))
+    return np.select(condlist, choicelist, default)
+
+
+def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
+    """`np.choose`."""
+    refuse("choose", out=out)
+    return np.choose(a, _in_one_dtype(tuple(choices)) if LEGACY else choices, mode=mode)
+
+
+def _in_one_dtype(values: tuple[Any, ...]) -> list[Any]:
+    dtype = common_dtype(values)
+    return [np.asarray(value).astype(dtype, copy=False) for value in values]
 
 
 def running_extremum(ufunc: Any) -> Callable[..., Any]:
@@ -143,7 +158,7 @@ _EXACT = (
     "tile repeat diagonal diag diagflat tril triu full_like zeros_like ones_like concatenate stack vstack hstack "
     "dstack column_stack append block split array_split vsplit hsplit dsplit unstack insert delete "
     # picking and places
-    "take take_along_axis choose select compress extract argmax argmin nanargmax nanargmin nonzero flatnonzero "
+    "take take_along_axis compress extract argmax argmin nanargmax nanargmin nonzero flatnonzero "
     "argwhere searchsorted digitize bincount lexsort isin count_nonzero all any diag_indices_from "
     "tril_indices_from triu_indices_from unravel_index ravel_multi_index "
     # forms
@@ -161,6 +176,8 @@ _DEFINED: dict[str, Callable[..., Any]] = {
     "fmin": pointwise.fmin,
     "clip": pointwise.clip,
     "where": where,
+    "select": select,
+    "choose": choose,
     "signbit": pointwise.signbit,
     "copysign": pointwise.copysign,
     "round": pointwise.rounded,

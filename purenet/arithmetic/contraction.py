@@ -168,11 +168,11 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, slices: int =
     has them; if there is none, the operands are multiplied element by element.
     """
     if not isinstance(operands[0], str):
-        operands = _from_lists(operands)
+        operands = from_lists(operands)
     arrays, whole = _arrays("einsum", operands[1:], {"out": out, **options})
     if whole:
         return np.einsum(operands[0], *arrays)
-    terms, output = _explicit(operands[0].replace(" ", ""), arrays)
+    terms, output = explicit(operands[0].replace(" ", ""), arrays)
     dtype = np.result_type(*[a.dtype for a in arrays])
     pairs = [without_repeats(a.astype(dtype, copy=False), term) for a, term in zip(arrays, terms, strict=True)]
     joined, term = pairs[0]
@@ -185,7 +185,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, slices: int =
     return joined.transpose([term.index(letter) for letter in output])[()]
 
 
-def _from_lists(operands: Sequence[Any]) -> tuple[Any, ...]:
+def from_lists(operands: Sequence[Any]) -> tuple[Any, ...]:
     """`einsum(a, [0, 1], b, [1, 2], [0, 2])` as `einsum("ab,bc->ac", a, b)`."""
     pairs = len(operands) // 2
     lists = [*operands[1 : 2 * pairs : 2], *operands[2 * pairs :]]
@@ -194,7 +194,7 @@ def _from_lists(operands: Sequence[Any]) -> tuple[Any, ...]:
     return (f"{left}->{terms[-1]}" if len(operands) % 2 else left, *operands[: 2 * pairs : 2])
 
 
-def _explicit(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
+def explicit(subscripts: str, arrays: Sequence[Any]) -> tuple[list[str], str]:
     """The terms and the output, written out, with letters in the place of an ellipsis."""
     left, arrow, output = subscripts.partition("->")
     terms = left.split(",")

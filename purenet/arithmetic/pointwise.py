@@ -49,7 +49,6 @@ def as_floats(*arguments: Any) -> list[Any]:
 # Choices between numbers. NumPy leaves the sign of a zero to the processor; here it is +0.
 
 _maximum, _minimum = agreeing(np.maximum), agreeing(np.minimum)
-_fmax, _fmin = agreeing(np.fmax), agreeing(np.fmin)
 
 
 def maximum(x1: Any, x2: Any, **options: Any) -> Any:
@@ -64,12 +63,18 @@ def minimum(x1: Any, x2: Any, **options: Any) -> Any:
 
 def fmax(x1: Any, x2: Any, **options: Any) -> Any:
     """`np.fmax`; the other if one is NaN."""
-    return plus_zero(_fmax(x1, x2, **options))
+    return maximum(*_others_of_nan(x1, x2), **options)
 
 
 def fmin(x1: Any, x2: Any, **options: Any) -> Any:
     """`np.fmin`; the other if one is NaN."""
-    return plus_zero(_fmin(x1, x2, **options))
+    return minimum(*_others_of_nan(x1, x2), **options)
+
+
+def _others_of_nan(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Both, each with the other's number where it is NaN: some processors tell a signalling NaN from a quiet one."""
+    x, y = as_floats(x1, x2)
+    return np.where(np.isnan(x), y, x)[()], np.where(np.isnan(y), x, y)[()]
 
 
 def clip(

@@ -94,7 +94,8 @@ def _lines(a: Any, axes: tuple[int, ...]) -> Any:
     if axes == (0,):
         return a
     moved = a.transpose(axes + tuple([i for i in range(ndim) if i not in axes]))
-    return moved if len(axes) == 1 else moved.reshape(-1, *moved.shape[len(axes) :])
+    lengths, rest = moved.shape[: len(axes)], moved.shape[len(axes) :]
+    return moved if len(axes) == 1 else moved.reshape(product_of(lengths), *rest)
 
 
 def _asked(keepdims: Any) -> bool:

@@ -16,7 +16,7 @@ from purenet.errors import ArgumentError
 from purenet.history import Run, fork
 from purenet.optimizers import RECIPES, by_name
 from purenet.optimizers.part import Chain, chain
-from purenet.optimizers.parts import ScaleByLearningRate
+from purenet.optimizers.uniform import ScaleByLearningRate
 from purenet.schedules import as_schedule
 
 

@@ -11,18 +11,17 @@ from typing import Any
 
 from purenet.arguments import check_flag, check_number
 from purenet.errors import ArgumentError
-from purenet.optimizers.part import Chain, chain
-from purenet.optimizers.parts import (
+from purenet.optimizers.adaptive import (
     ScaleByAdam,
-    ScaleByLearningRate,
     ScaleByRms,
     ScaleByRootSumOfSquares,
-    Trace,
     check_adam,
     check_rms,
     check_sum,
 )
+from purenet.optimizers.part import Chain, chain
 from purenet.optimizers.selection import AddDecayedWeights, Masked, Selection, as_selection
+from purenet.optimizers.uniform import ScaleByLearningRate, Trace
 from purenet.schedules import Rate, as_schedule
 
 

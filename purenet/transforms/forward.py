@@ -130,7 +130,7 @@ def _direction(leaf: Any, tangent: Any, path: str) -> Any:
     if isinstance(tangent, int | float) and not isinstance(tangent, np.generic):
         tangent = leaf.dtype.type(tangent)
     dtype = getattr(tangent, "dtype", None)
-    if dtype != leaf.dtype:
+    if dtype is None or dtype.newbyteorder("=") != leaf.dtype.newbyteorder("="):
         problem = f"expected a tangent of {leaf.dtype}, like the argument, got {dtype or type(tangent).__name__}"
         raise DtypeError(f"{problem}; convert it with np.asarray(..., dtype=np.{leaf.dtype})", path=path)
     return own(tangent)

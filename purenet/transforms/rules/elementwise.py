@@ -63,7 +63,9 @@ def _power_of_base(out: Any, x: Any, y: Any) -> LinearMap:
         if y == 2:
             return lambda t: t * (2 * x)
         return lambda t: t * (y * x ** (y - 1)) if y else t * np.zeros_like(x)
-    lowered = np.where(np.logical_and(y == 0, x == 0), 1, y - 1)
+    y = y.astype(out.dtype)  # whose precision a float16 lacks, and whose range an unsigned integer
+    one = out.dtype.type(1)
+    lowered = np.where(np.logical_and(y == 0, x == 0), one, y - one)
     return lambda t: t * (y * x**lowered)
 
 
@@ -72,7 +74,9 @@ def _power_of_exponent(out: Any, x: Any, y: Any) -> LinearMap:
     if isinstance(x, int | float):  # the logarithm of a Python number does not change the dtype
         log_of_number = scalar.log(float(x)) if x > 0 else float("nan") if x < 0 else 0.0
         return lambda t: t * (out * log_of_number)
-    return lambda t: t * (out * np.log(np.where(x == 0, 1, x)))
+    # the logarithm of a constant, too, is taken in the arithmetic of the result
+    one = np.ones_like(out) if isinstance(x, np.ndarray | np.generic) else 1
+    return lambda t: t * (out * np.log(np.where(x == 0, one, x)))
 
 
 def _shares(out: Any, mine: Any, other: Any) -> LinearMap:

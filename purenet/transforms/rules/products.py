@@ -6,14 +6,12 @@ one form first: explicit output, letters in the place of an ellipsis, diagonals 
 
 from __future__ import annotations
 
-from string import ascii_letters
 from typing import Any
 
 import numpy as np
 
-from purenet.arithmetic.contraction import without_repeats
+from purenet.arithmetic.contraction import explicit, from_lists, without_repeats
 from purenet.arithmetic.native import primitive
-from purenet.errors import DifferentiationError
 from purenet.transforms.rule import Composite, Linear, LinearMap, Primitive, Rule, present, unbroadcast
 from purenet.transforms.rules.elementwise import as_array
 
@@ -209,40 +207,13 @@ def _contract_pull(position: int, out: Any, subscripts: str, *operands: Any, opt
 
 def _einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
     if not isinstance(operands[0], str):
-        operands = _from_lists(operands)
+        operands = from_lists(operands)
     subscripts, *rest = operands
     arrays = [as_array(a) for a in rest]
-    terms, output = _explicit(subscripts.replace(" ", ""), arrays)
+    terms, output = explicit(subscripts.replace(" ", ""), arrays)
     for i, term in enumerate(terms):
         arrays[i], terms[i] = without_repeats(arrays[i], term)
     return contract(",".join(terms) + "->" + output, *arrays, optimize=optimize, **kwargs)
-
-
-def _from_lists(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`einsum(a, [0, 1], b, [1, 2], [0, 2])` as `einsum("ab,bc->ac", a, b)`."""
-    pairs = len(operands) // 2
-    arrays = operands[: 2 * pairs : 2]
-    lists = [*operands[1 : 2 * pairs : 2], *operands[2 * pairs :]]
-    terms = ["".join("..." if s is Ellipsis else ascii_letters[s] for s in part) for part in lists]
-    left = ",".join(terms[:pairs])
-    return (f"{left}->{terms[-1]}" if len(operands) % 2 else left, *arrays)
-
-
-def _explicit(subscripts: str, arrays: list[Any]) -> tuple[list[str], str]:
-    """The terms and the output, written out."""
-    left, arrow, output = subscripts.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(arrays):
-        raise DifferentiationError(f"np.einsum: {len(terms)} terms in {subscripts!r} for {len(arrays)} operands")
-    unused = [letter for letter in ascii_letters if letter not in subscripts]
-    both = list(zip(arrays, terms, strict=True))
-    hidden = [a.ndim - len(term.replace("...", "")) if "..." in term else 0 for a, term in both]
-    stretch = "".join(unused[: max(hidden, default=0)])
-    terms = [term.replace("...", stretch[len(stretch) - n :]) for term, n in zip(terms, hidden, strict=True)]
-    if not arrow:
-        letters = "".join(terms)
-        output = stretch + "".join(sorted(c for c in set(letters) if letters.count(c) == 1 and c not in stretch))
-    return terms, output.replace("...", stretch)
 
 
 RULES: dict[Any, Rule] = {

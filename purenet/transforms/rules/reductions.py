@@ -95,7 +95,7 @@ def _variance_pull(
     def pull(g: Any) -> Any:
         centre = np.mean(x, axis=axis, keepdims=True, where=where) if mean is None else mean
         freedom = _as_dtype(_degrees_of_freedom(x.shape, axis, where, ddof, correction), x.dtype)
-        return restore_axes(g, x.shape, axis, keepdims) * _kept(where, (x - centre) * (2 / freedom))
+        return restore_axes(g, x.shape, axis, keepdims) * _kept(where, (x - centre) * (_as_dtype(2, x.dtype) / freedom))
 
     return pull
 
@@ -142,7 +142,8 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
             raise ShapeError(f"weights of shape {w.shape} do not fit axis {axis} of shape {a.shape}", path="np.average")
         ordered = np.transpose(w, tuple(int(i) for i in np.argsort(axes)))
         w = np.reshape(ordered, tuple(n if i in axes else 1 for i, n in enumerate(a.shape)))
-    total = np.sum(np.broadcast_to(w, a.shape), axis=axis, keepdims=keepdims)
+    everywhere = np.where(np.ones_like(a, dtype=np.bool_), w, 0)  # in the arithmetic of `a`, also if `w` is a constant
+    total = np.sum(everywhere, axis=axis, keepdims=keepdims)
     mean = np.sum(a * w, axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
 
