@@ -68,3 +68,19 @@ def test_the_check_is_of_values() -> None:
     assert len({state_check({"a": each}) for each in same}) == 1
     large = np.arange(12_000.0).reshape(300, 40)
     assert len({state_check(each) for each in (large, large.astype(">f8"), np.asfortranarray(large))}) == 1
+
+
+def test_what_a_state_remembers_makes_no_difference() -> None:
+    """A state as a step made it, and the same one built anew, with other containers, layouts and byte orders."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.adam(1e-3))
+    net = pn.mlp(KEY, (50, 40, 3))
+    made = step(pn.init_state(net, pn.adam(1e-3), key=KEY), (np.ones((4, 50)), np.ones((4, 3))))
+    values = {name: getattr(made, name) for name in ("step", "net", "optimizer", "key", "loss")}
+    assert state_check(pn.State(**values)) == state_check(made)
+    assert state_check(pn.tree.map(np.asfortranarray, made)) == state_check(made)
+    assert state_check(list(values.values())[1:]) == state_check(made)
+    for path in pn.tree.paths(made):
+        leaf = np.array(pn.tree.get(made, path))
+        leaf.reshape(-1).view(np.uint8)[-1] ^= 1
+        other = pn.tree.at(made, path, leaf if leaf.ndim else leaf[()])
+        assert state_check(other) != state_check(made), path

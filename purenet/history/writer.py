@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from purenet.errors import ArgumentError, DtypeError, StorageError
-from purenet.history.files import check_folder, lock, new_folder, open_plain, raise_write_error
+from purenet.history.files import check_folder, lock, new_folder, open_plain, raise_write_error, write_all, write_new
 from purenet.history.format import (
     CHAIN_SIZE,
     CHECK_SIZE,
@@ -103,14 +103,14 @@ class HistoryWriter:
             files = {name: list(_save(tree, folder / f"{name}.safetensors")) for name, tree in trees.items()}
             own = {"files": files, "format": FORMAT, "metrics": list(metrics), "start": start}
             manifest, digest = document({**about, **own}, indent=1)
-            replace_file(folder / MANIFEST, [manifest])
+            write_new(folder / MANIFEST, manifest)
             header = journal_header(Layout(digest, start, len(metrics)))
-            replace_file(folder / JOURNAL, [header])
+            write_new(folder / JOURNAL, header)
             snapshots: tuple[Snapshot, ...] = ()
             if state is not attrs.NOTHING:
                 snapshots = (_save_snapshot(folder, start, state),)
-            replace_file(folder / INDEX, [index_document(Index(digest, 0, header[-CHAIN_SIZE:].hex(), snapshots))])
-        return cls.reopen(path, flush_seconds)
+            write_new(folder / INDEX, index_document(Index(digest, 0, header[-CHAIN_SIZE:].hex(), snapshots)))
+        return cls._open(Path(os.path.realpath(path)), flush_seconds)
 
     @classmethod
     def reopen(cls, path: PathLike, flush_seconds: float = 0.25) -> HistoryWriter:
@@ -122,6 +122,10 @@ class HistoryWriter:
         """
         folder = Path(os.path.realpath(path))
         HistoryReader.open(folder)  # says what is wrong with what is no history
+        return cls._open(folder, flush_seconds)
+
+    @classmethod
+    def _open(cls, folder: Path, flush_seconds: float) -> HistoryWriter:
         descriptor = open_plain(folder / JOURNAL, write=True)
         try:
             lock(descriptor, folder)
@@ -247,9 +251,7 @@ class HistoryWriter:
         try:
             # At its own offset, so that a write that was interrupted after it took place is only done once more.
             os.lseek(self._descriptor, self._layout.offset(self._flushed), os.SEEK_SET)
-            rest = self._view[CHAIN_SIZE : self._position]
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, self._view[CHAIN_SIZE : self._position])
         except OSError as error:
             self._fail(error)
         self._flushed = self.stop - self.start
