@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
@@ -315,13 +317,13 @@ def _write(
     writer: HistoryWriter, policy: Snapshots, steps: Steps, state: Any, progress: Progress | None = None
 ) -> None:
     """Append a record for each step until the run stops, and store states as the policy says."""
-    keeper = Keeper(policy, writer)
-    see, append = keeper.see, writer.append
-    step = writer.stop
+    keeper, append = Keeper(policy, writer), writer.append
+    step, every = writer.stop, policy.every or sys.maxsize
     for state, numbers, is_last in steps:
         append(step, loss_of(state), state_check(state), numbers)
         step += 1
-        see(step, state)
+        if monotonic() >= keeper.due or not step % every:
+            keeper.store(step, state)
         if progress is not None:
             progress(state)
         if is_last:
