@@ -122,7 +122,8 @@ def builtins() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for module in map(import_module, _MODULES):
         for key, value in vars(module).items():
-            name = name_of(value) if callable(value) and not key.startswith("_") and has_name(value) else ""
-            if name.startswith("purenet.losses.") or is_record_type(value) or is_named_tuple_type(value):
-                found[name] = value
+            is_type = is_record_type(value) or is_named_tuple_type(value)
+            is_loss = not is_type and str(getattr(value, "__module__", "")).startswith("purenet.losses")
+            if (is_type or is_loss) and not key.startswith("_") and has_name(value):
+                found[name_of(value)] = value
     return {name: value for name, value in found.items() if name.startswith("purenet.")}

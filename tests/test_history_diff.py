@@ -66,18 +66,18 @@ def run_of(**changes: Any) -> ph.Run:
     return ph.Run(net, **{**given, **changes})
 
 
-def flipped(states: list[Any], k: int, path: str, bit: int = 0) -> Any:
-    """A state in which one bit of one leaf is another."""
+def flipped(states: list[Any], k: int, path: str, place: int = 1) -> Any:
+    """A state in which one bit of one number of one leaf is another."""
     leaf = np.array(pn.tree.get(states[k], path))
-    leaf.view(np.uint64).reshape(-1)[1] ^= np.uint64(1 << bit)
+    leaf.view(np.uint64).reshape(-1)[place] ^= np.uint64(1)
     return pn.tree.at(states[k], path, leaf)
 
 
-def deviating(run: ph.Run, path: Path, k: int, leaf: str, snapshots: Snapshots) -> ph.History:
+def deviating(run: ph.Run, path: Path, k: int, leaf: str, snapshots: Snapshots, place: int = 1) -> ph.History:
     """The history of a process in which, during step k, a bit of memory changed."""
     states = list(ph.train(attrs.evolve(run, steps=k + 1)))
     step = pn.make_step(run.objective, run.optimizer)
-    rest = accumulate(map(run.batches.at, range(k + 1, run.steps)), step, initial=flipped(states, k + 1, leaf))
+    rest = accumulate(map(run.batches.at, range(k + 1, run.steps)), step, initial=flipped(states, k + 1, leaf, place))
     with recording._create(run, path, snapshots) as writer:
         recording._write(writer, snapshots, ((state, (), False) for state in [*states[1:-1], *rest]), states[0])
     return ph.open_history(path)
@@ -196,6 +196,25 @@ def test_a_flipped_bit_is_named(leaf: str, every: int, tmp_path: Path) -> None:
     assert ("1 ulp apart" if every == 1 else "is not stored") in found.why
     assert "a bit was changed" in found.cause
     assert f"than {tmp_path / 'b'} recorded" in found.cause
+
+
+WIDE = pn.Sequential((pn.dense(KEY, 3, 600), pn.Relu(), pn.dense(KEY, 600, 2)))
+SIZE = 3 * 600  # of its first weight: 16 runs of 111 numbers, and 24 numbers after them
+
+
+@pytest.mark.parametrize("place", [0, 110, 111, SIZE // 2, 16 * 111 - 1, 16 * 111, SIZE - 1])
+def test_a_flipped_bit_of_a_large_leaf_is_named(place: int, tmp_path: Path) -> None:
+    """The last bit of any number, in the first, a later or the last step: by `diff` with the leaf, and by `verify`."""
+    run = run_of(net=WIDE, optimizer=pn.sgd(1e-3), steps=8)
+    leaf = "net.layers[0].weight"
+    a = ph.record(run, tmp_path / "a")
+    assert WIDE.layers[0].weight.size == SIZE
+    for k in (0, 3, run.steps - 1):
+        b = deviating(run, tmp_path / f"b{k}", k, leaf, Snapshots(every=100), place)
+        found = ph.diff(a, b)
+        assert (found.step, found.part, found.leaf) == (k, "recording", leaf), str(found)
+        report = ph.verify(b)
+        assert f"step {k}: the state after it is not the recorded one in {leaf}" in str(report), str(report)
 
 
 def test_a_flipped_bit_at_the_start_is_named(tmp_path: Path) -> None:

@@ -128,6 +128,23 @@ def new_folder(path: PathLike) -> Iterator[Path]:
         raise_write_error(error, target, "something is there already; choose another place, or resume it" * taken)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """A new file in a folder that is not in its place yet, durable but for its name."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666)
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of the data where the file stands, however little the system takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable, where the system can."""
     with suppress(OSError):

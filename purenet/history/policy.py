@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -47,18 +48,12 @@ class Snapshots:
 
 
 class Keeper:
-    """Stores the states that a policy asks for, as they pass."""
+    """Stores the states that a policy asks for, as they pass; `due` is when the next one is, by the monotonic clock."""
 
     def __init__(self, policy: Snapshots, writer: HistoryWriter) -> None:
         self._policy, self._writer = policy, writer
-        self._due = monotonic() + policy.seconds
+        self.due = monotonic() + policy.seconds if policy.every is None else inf
         self._total = sum(snapshot.size for snapshot in writer.snapshots.values())
-
-    def see(self, step: int, state: Any) -> None:
-        """Store the state after `step` steps, if it is due."""
-        every = self._policy.every
-        if (monotonic() >= self._due) if every is None else (step % every == 0):
-            self.store(step, state)
 
     def store(self, step: int, state: Any) -> None:
         """Store a state, and thin the stored ones out if they take more than the budget."""
@@ -72,8 +67,9 @@ class Keeper:
             if gone:
                 self._writer.remove_snapshots(gone)
                 self._total -= sum(sizes[step] for step in gone)
-        end = monotonic()
-        self._due = end + max(self._policy.seconds, _SHARE * (end - begin))
+        if self._policy.every is None:
+            end = monotonic()
+            self.due = end + max(self._policy.seconds, _SHARE * (end - begin))
 
 
 def superfluous(sizes: Mapping[int, int], budget: int, keep: int) -> list[int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +23,7 @@ from purenet.history.opened import History, as_history, chain_at, open_history, 
 from purenet.history.policy import Keeper, Snapshots, as_policy, policy_from_json, policy_to_json
 from purenet.history.reader import HistoryReader
 from purenet.history.recipe import ARRAYS, describe, relative_path
-from purenet.history.run import Program, Run, advance, loss_of, program_of, start_of
+from purenet.history.run import Program, Run, batches_from, loss_of, program_of, start_of
 from purenet.history.writer import HistoryWriter
 from purenet.records import fields_of
 from purenet.safetensors import PathLike
@@ -296,12 +298,14 @@ def _opened(place: Path, path: PathLike, classes: tuple[Any, ...] = ()) -> Histo
 
 def _steps(program: Program, state: Any, begin: int, end: int) -> Steps:
     """What steps `begin` to `end` (excluded) give, from the state before them."""
-    measure, stop = program.measure if program.metrics else None, program.stop
-    pairs = (pair for _, pair in zip(range(begin, end), advance(program, state, begin), strict=False))
-    return _begun(
-        (after, () if measure is None else measure(after, batch), stop is not None and bool(stop(after)))
-        for batch, after in pairs
-    )
+    return _begun(_taken(program, state, begin, end))
+
+
+def _taken(program: Program, state: Any, begin: int, end: int) -> Steps:
+    step, batches, metrics, stop = program
+    for _, batch in zip(range(begin, end), batches_from(batches, begin), strict=False):
+        state = step(state, batch)
+        yield state, program.measure(state, batch) if metrics else (), stop is not None and bool(stop(state))
 
 
 def _begun(steps: Steps) -> Steps:
@@ -313,13 +317,13 @@ def _write(
     writer: HistoryWriter, policy: Snapshots, steps: Steps, state: Any, progress: Progress | None = None
 ) -> None:
     """Append a record for each step until the run stops, and store states as the policy says."""
-    keeper = Keeper(policy, writer)
-    see, append = keeper.see, writer.append
-    step = writer.stop
+    keeper, append = Keeper(policy, writer), writer.append
+    step, every = writer.stop, policy.every or sys.maxsize
     for state, numbers, is_last in steps:
         append(step, loss_of(state), state_check(state), numbers)
         step += 1
-        see(step, state)
+        if monotonic() >= keeper.due or not step % every:
+            keeper.store(step, state)
         if progress is not None:
             progress(state)
         if is_last:

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from purenet.errors import ArgumentError, DtypeError, StorageError
-from purenet.history.files import check_folder, lock, new_folder, open_plain, raise_write_error
+from purenet.history.files import check_folder, lock, new_folder, open_plain, raise_write_error, write_all, write_new
 from purenet.history.format import (
     CHAIN_SIZE,
     CHECK_SIZE,
@@ -56,11 +56,11 @@ class HistoryWriter:
         layout = reader.layout
         self._folder, self._descriptor, self._layout = folder, descriptor, layout
         self._snapshots = dict(reader.snapshots)
-        self._stop = self._expected = reader.stop  # `_expected` is -1 once nothing can be appended any more
+        self._expected = reader.stop  # -1 once nothing can be appended any more
         self._flushed, self._safe = reader.stop - layout.start, reader.safe - layout.start
-        self._pack, self._body = layout.body.pack_into, layout.body.size
+        self._pack, self._size, self._numbers = layout.body.pack_into, layout.record_size, layout.metrics
         # The buffer begins with the chain value that its first record goes on from, as every record in the journal.
-        self._buffer = bytearray(CHAIN_SIZE + max(1, _BUFFER // layout.record_size) * layout.record_size)
+        self._buffer = bytearray(CHAIN_SIZE + max(1, _BUFFER // self._size) * self._size)
         self._buffer[:CHAIN_SIZE] = bytes.fromhex(reader.head)
         self._view = memoryview(self._buffer)
         self._position = CHAIN_SIZE
@@ -103,14 +103,14 @@ class HistoryWriter:
             files = {name: list(_save(tree, folder / f"{name}.safetensors")) for name, tree in trees.items()}
             own = {"files": files, "format": FORMAT, "metrics": list(metrics), "start": start}
             manifest, digest = document({**about, **own}, indent=1)
-            replace_file(folder / MANIFEST, [manifest])
+            write_new(folder / MANIFEST, manifest)
             header = journal_header(Layout(digest, start, len(metrics)))
-            replace_file(folder / JOURNAL, [header])
+            write_new(folder / JOURNAL, header)
             snapshots: tuple[Snapshot, ...] = ()
             if state is not attrs.NOTHING:
                 snapshots = (_save_snapshot(folder, start, state),)
-            replace_file(folder / INDEX, [index_document(Index(digest, 0, header[-CHAIN_SIZE:].hex(), snapshots))])
-        return cls.reopen(path, flush_seconds)
+            write_new(folder / INDEX, index_document(Index(digest, 0, header[-CHAIN_SIZE:].hex(), snapshots)))
+        return cls._open(Path(os.path.realpath(path)), flush_seconds)
 
     @classmethod
     def reopen(cls, path: PathLike, flush_seconds: float = 0.25) -> HistoryWriter:
@@ -122,6 +122,10 @@ class HistoryWriter:
         """
         folder = Path(os.path.realpath(path))
         HistoryReader.open(folder)  # says what is wrong with what is no history
+        return cls._open(folder, flush_seconds)
+
+    @classmethod
+    def _open(cls, folder: Path, flush_seconds: float) -> HistoryWriter:
         descriptor = open_plain(folder / JOURNAL, write=True)
         try:
             lock(descriptor, folder)
@@ -146,7 +150,7 @@ class HistoryWriter:
     @property
     def stop(self) -> int:
         """The number of the next step."""
-        return self._stop
+        return self.start + self._flushed + (self._position - CHAIN_SIZE) // self._size
 
     @property
     def snapshots(self) -> Mapping[int, Snapshot]:
@@ -167,19 +171,16 @@ class HistoryWriter:
             DtypeError: if a number is none.
             WriteError: if what was gathered cannot be written.
         """
-        if step != self._expected or len(check) > CHECK_SIZE or len(metrics) != self._layout.metrics:
+        if step != self._expected or len(check) > CHECK_SIZE or len(metrics) != self._numbers:
             self._refuse(step, check, metrics)
-        buffer, begin = self._buffer, self._position
+        buffer = self._buffer
         try:
-            self._pack(buffer, begin, step, loss, check, *metrics)
+            self._pack(buffer, self._position, step, loss, check, *metrics)
         except (binary.error, TypeError) as error:
             raise DtypeError(f"expected bytes and real numbers, got {(loss, check, metrics)!r:.90}") from error
-        end = begin + self._body
-        after = end + CHAIN_SIZE
-        buffer[end:after] = chain_value(self._view[begin - CHAIN_SIZE : end])
-        self._position = after
-        self._stop = self._expected = self._expected + 1
-        if after == len(buffer) or monotonic() >= self._flush_at:
+        self._position += self._size
+        self._expected += 1
+        if self._position == len(buffer) or monotonic() >= self._flush_at:
             self.flush()
 
     def flush(self) -> None:
@@ -200,8 +201,8 @@ class HistoryWriter:
         self._check_open()
         if step in self._snapshots:
             return
-        if not (is_size(step) and self.start <= step <= self._stop):
-            raise ArgumentError(f"expected a step from {self.start} to {self._stop}, got {step!r:.60}", path="step")
+        if not (is_size(step) and self.start <= step <= self.stop):
+            raise ArgumentError(f"expected a step from {self.start} to {self.stop}, got {step!r:.60}", path="step")
         self._snapshots[step] = _save_snapshot(self._folder, step, state)
         self._has_unlisted = True
         self._set_safe_point_if_due()
@@ -229,7 +230,7 @@ class HistoryWriter:
         if self._descriptor < 0:
             return
         try:
-            if self._expected >= 0 and (self._has_unlisted or self._stop - self.start > self._safe):
+            if self._expected >= 0 and (self._has_unlisted or self.stop - self.start > self._safe):
                 self._set_safe_point(self._snapshots)
         finally:
             descriptor, self._descriptor, self._expected = self._descriptor, -1, -1
@@ -246,17 +247,22 @@ class HistoryWriter:
     def _write(self) -> None:
         """Append the buffer to the journal. A failed write leaves right records there, the last one perhaps torn."""
         self._check_open()
+        self._chain()
         try:
             # At its own offset, so that a write that was interrupted after it took place is only done once more.
             os.lseek(self._descriptor, self._layout.offset(self._flushed), os.SEEK_SET)
-            rest = self._view[CHAIN_SIZE : self._position]
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, self._view[CHAIN_SIZE : self._position])
         except OSError as error:
             self._fail(error)
-        self._flushed = self._stop - self.start
+        self._flushed = self.stop - self.start
         self._buffer[:CHAIN_SIZE] = self._buffer[self._position - CHAIN_SIZE : self._position]
         self._position, self._flush_at = CHAIN_SIZE, monotonic() + self._flush_seconds
+
+    def _chain(self) -> None:
+        """Put in the chain values: of all records at once, which is quicker than one after each step."""
+        buffer, view, size = self._buffer, self._view, self._size
+        for begin in range(0, self._position - CHAIN_SIZE, size):
+            buffer[begin + size : begin + size + CHAIN_SIZE] = chain_value(view[begin : begin + size])
 
     def _set_safe_point_if_due(self) -> None:
         is_late = self._has_unlisted and monotonic() >= self._safe_at
