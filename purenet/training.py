@@ -26,8 +26,8 @@ from purenet.random import Key, fold_in
 from purenet.records import assemble, frozen, own, static, struct
 from purenet.transforms.boundary import canonical, enter, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
-from purenet.transforms.portability import entered
 from purenet.transforms.portable_array import plain_of
+from purenet.transforms.recurring import LastBatch
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.walk import branches
@@ -121,7 +121,7 @@ def objective(loss: Callable[..., Any]) -> Objective:
 
 
 @struct
-class Step:
+class Step(LastBatch):
     """One step of training, `(state, batch) -> state`; made by `make_step`."""
 
     objective: Callable[..., Any] = static()
@@ -244,7 +244,7 @@ def _linearised(
         loss, pull, is_linear = _of_objective(step, net, is_plain, batch, key)
         return loss, pull, is_linear and is_plain
     held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
-    loss, pull, _ = _of_objective(step, held, is_plain, entered(batch, mode), key)
+    loss, pull, _ = _of_objective(step, held, is_plain, step.entered(batch, mode), key)
     if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
         return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
     return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False

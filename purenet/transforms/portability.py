@@ -80,21 +80,21 @@ def portable(f: Callable[..., Any], slices: int = 1) -> Any:
     return PortableFunction(f, mode) if own is None else own(mode)
 
 
-def entered(value: Any, mode: Portable) -> Any:
+def entered(value: Any, mode: Portable, enter: Callable[[Any, Portable], Any] = enter) -> Any:
     """A tree whose leaves are values of portable arithmetic. Keys stay: draws are portable by themselves."""
     if value.__class__ is np.ndarray:
         return enter(value, mode)
     if value.__class__ is tuple:
-        return tuple([entered(child, mode) for child in value])
+        return tuple([entered(child, mode, enter) for child in value])
     if isinstance(value, Key) or value is None:
         return value
     if is_leaf(value):
         return enter(value, mode)
     if is_struct(value):
-        return rebuild(value, [entered(child, mode) for _, child in branches(value)])
+        return rebuild(value, [entered(child, mode, enter) for _, child in branches(value)])
     if isinstance(value, dict):
-        return {key: entered(child, mode) for key, child in value.items()}
-    return sequence_like(value, [entered(child, mode) for child in value])
+        return {key: entered(child, mode, enter) for key, child in value.items()}
+    return sequence_like(value, [entered(child, mode, enter) for child in value])
 
 
 def left(value: Any, outside: Portable | None, mode: Portable | None = None) -> Any:

@@ -18,6 +18,7 @@ from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.pointwise import converted
 from purenet.arithmetic.promotion import LEGACY, common_dtype
+from purenet.arithmetic.slicing import Operand
 from purenet.errors import ContractError, DtypeError
 from purenet.transforms.array_interface import ArrayMethods, name_of
 from purenet.transforms.rule import Composite, constant
@@ -44,13 +45,15 @@ class PortableArray(ArrayMethods):
     Attributes:
         value: what it stands for.
         mode: the arithmetic.
+        operand: the value with slices kept for products to come, or None.
     """
 
-    __slots__ = ("mode", "value")
+    __slots__ = ("mode", "operand", "value")
 
-    def __init__(self, value: Any, mode: Portable) -> None:
+    def __init__(self, value: Any, mode: Portable, operand: Operand | None = None) -> None:
         self.value = value
         self.mode = mode
+        self.operand = operand
 
     def __repr__(self) -> str:
         return f"PortableArray({self.value!r})"
@@ -159,7 +162,8 @@ class PortableArray(ArrayMethods):
     @property
     def T(self) -> Any:
         """The array with its axes reversed."""
-        return PortableArray(self.value.T, self.mode)
+        operand = self.operand
+        return PortableArray(self.value.T, self.mode, operand and operand.T)
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """The elements in another shape."""
@@ -333,6 +337,9 @@ def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[...
         mode = self.mode
         if cls is PortableArray:
             mode = mode if other.mode.slices <= mode.slices else other.mode
+            if ufunc is np.matmul and (self.operand or other.operand):
+                product = exact.matmul(self.operand or self.value, other.operand or other.value, mode.slices)
+                return PortableArray(product, mode)
             other = other.value
         elif cls is Traced:
             return NotImplemented

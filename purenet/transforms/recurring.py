@@ -1,0 +1,86 @@
+"""A batch that comes again at the next step: its arrays enter portable arithmetic with the slices cut for the last one.
+
+In training on a full batch, most of what products prepare is prepared of the same arrays at every step. So a portable
+step keeps the arrays of the batch that it saw last, and what products have cut of them. That changes no bit of any
+result. It is one attribute, assigned at once and never changed in place, so that threads may share a step; it keeps
+alive at most the arrays of one batch and, of those with up to `LARGEST` elements, a copy and their slices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet.arithmetic.modes import Portable
+from purenet.arithmetic.slicing import Operand
+from purenet.records import frozen, own
+from purenet.transforms.boundary import enter
+from purenet.transforms.portability import entered
+from purenet.transforms.portable_array import PortableArray
+
+LARGEST = 1 << 20
+"""Slices are kept of arrays with at most so many elements."""
+
+_FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
+
+
+class _Seen(NamedTuple):
+    """An array of the last batch."""
+
+    array: Any
+    operand: Operand | None = None
+    """What is kept of it, from the second time that it comes; its matrix is a copy if others may write to the array."""
+    is_used: bool = True
+    """Whether products have asked for slices of it, as far as is known."""
+
+
+class LastBatch:
+    """The base of a record that keeps what it knows of the batch that it saw last, beside its fields."""
+
+    __slots__ = ("_seen",)
+
+    def entered(self, batch: Any, mode: Portable) -> Any:
+        """`portability.entered`, with the slices of arrays that have come before and hold the same bits."""
+        before: dict[int, _Seen] = getattr(self, "_seen", _NOTHING)
+        after: dict[int, _Seen] = {}
+
+        def enter_again(value: Any, mode: Portable) -> Any:
+            if value.__class__ is not np.ndarray or value.ndim != 2 or not 0 < value.size <= LARGEST:
+                return enter(value, mode)
+            seen = after[id(value)] = _seen_again(value, before.get(id(value)))
+            return enter(value, mode) if seen.operand is None else PortableArray(seen.operand.matrix, mode, seen.operand)
+
+        held = entered(batch, mode, enter_again)
+        object.__setattr__(self, "_seen", after)
+        return held
+
+
+_NOTHING: dict[int, _Seen] = {}
+
+
+def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
+    """What is known of an array when it comes, after what was known of it the time before."""
+    if seen is None:
+        return _Seen(array)
+    operand = seen.operand
+    if operand is None:
+        if not seen.is_used or array.dtype not in _FLOATS:
+            return seen
+        owned = own(array)
+        return _Seen(array, Operand(owned if owned is array else frozen(np.array(array, order="C"))))
+    if not operand.has_slices:
+        return _Seen(array, None, False)
+    kept = operand.matrix
+    if (not array.flags.writeable) if kept is array else _has_bits(array, kept):
+        return seen
+    return _Seen(array)
+
+
+def _has_bits(array: Any, kept: Any) -> bool:
+    """Whether an array still is what was copied of it, bit for bit."""
+    if array.shape != kept.shape or array.dtype != kept.dtype:
+        return False
+    bits = f"i{kept.itemsize}"
+    differs = np.not_equal(array.view(bits), kept.view(bits))
+    return not differs.item(differs.argmax())
