@@ -58,7 +58,7 @@ def _weights_along(weights: Any, like: Any, name: str) -> Any:
 def _mean(values: Any, weights: Any, name: str) -> Any:
     if weights is None:
         if values.__class__ is not np.ndarray or values.dtype.itemsize < 4:
-            return np.mean(values)
+            return values.mean()
         return _total(values) / values.dtype.type(values.size)  # what np.mean does, without its overhead
     along = _weights_along(weights, values, name)
     if not np.any(plain(along)):

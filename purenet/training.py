@@ -303,7 +303,7 @@ def _moved(net: Any, parameters: Sequence[Any], updates: Updates) -> list[Any]:
 
 def _is_finite(leaf: Any) -> bool:
     """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
-    value = leave(plain(leaf))
+    value = leaf if leaf.__class__ is np.ndarray else leave(plain(leaf))
     return value.dtype.kind != "f" or isfinite(np.vdot(value, value))
 
 

@@ -110,7 +110,7 @@ def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], A
     leaves = [rows.T @ g_rows]
     if layer.bias is not None:
         is_array = g_rows.__class__ is np.ndarray
-        leaves.append(_ones(g_rows).dot(g_rows) if is_array else np.add.reduce(g_rows, axis=0))
+        leaves.append(_ones(g_rows).dot(g_rows) if is_array else g_rows.sum(axis=0))
     return leaves, g @ weight.T if wants_x else None
 
 

@@ -19,13 +19,18 @@ from purenet.transforms.rule import Linear
 from purenet.transforms.tracer import Traced
 
 
+_REAL = "dfe?bBhHiIlLqQ"
+"""The dtypes that need no further look."""
+
+
 def enter(value: Any, mode: Portable) -> Any:
     """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
     cls = value.__class__
     if cls is np.ndarray:
-        if value.dtype.kind in "SUVMm":
-            return value
-        check_real(value)
+        if value.dtype.char not in _REAL:
+            if value.dtype.kind in "SUVMm":
+                return value
+            check_real(value)
         if value.flags.writeable:
             value = value.view()
             value.flags.writeable = False

@@ -32,6 +32,7 @@ from purenet.transforms.rules.shape import join_arrays, pad_with_zeros, place_di
 from purenet.transforms.tracer import Traced, apply as apply_traced
 
 _NUMBERS = (int, float)
+_ARRAYS = (np.ndarray, np.generic)
 _FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
 
 
@@ -83,18 +84,23 @@ class PortableArray(ArrayMethods):
     # What NumPy and purenet's own functions ask of an object that takes their calls over.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        classes = {a.__class__ for a in args}
-        if Traced in classes:
-            return NotImplemented
-        if list in classes or tuple in classes:
-            args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
+        mode: Any = None
+        for a in args:
+            cls = a.__class__
+            if cls is PortableArray:
+                if mode is None or a.mode.slices > mode.slices:
+                    mode = a.mode
+            elif cls is Traced:
+                return NotImplemented
+            elif cls is list or cls is tuple:
+                args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
         if kwargs and method == "__call__" and kwargs.get("where", True) is not True:
             name = ufunc.__name__
             raise ContractError(
                 f"np.{name} with where= leaves elements unset; write np.where(mask, np.{name}(...), other)"
             )
         out = kwargs.pop("out", None) if kwargs else None
-        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, _mode_among(args))
+        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, mode)
         return result if out is None or out[0] is None else _written(out, result, ufunc)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -176,6 +182,14 @@ class PortableArray(ArrayMethods):
     def copy(self, order: Any = "C") -> Any:
         """A copy."""
         return PortableArray(self.value.copy(order), self.mode)
+
+    def sum(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        """`np.sum`."""
+        return call(np.sum, (self, axis, dtype), options, self.mode)
+
+    def mean(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        """`np.mean`."""
+        return call(np.mean, (self, axis, dtype), options, self.mode)
 
     def conj(self) -> Any:
         """The array itself: these values are real."""
@@ -275,10 +289,10 @@ def plain_of(value: Any) -> Any:
 
 def wrapped(result: Any, mode: Portable) -> Any:
     """The result of a call: arrays and NumPy scalars, also in tuples and lists, as portable values."""
-    if isinstance(result, np.ndarray | np.generic):
+    if result.__class__ is np.ndarray or isinstance(result, _ARRAYS):
         check_real(result)
         return PortableArray(result, mode)
-    if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray | np.generic) for item in result):
+    if isinstance(result, tuple | list) and any(isinstance(item, _ARRAYS) for item in result):
         items = [wrapped(item, mode) for item in result]
         return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
     return result
@@ -398,7 +412,7 @@ def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[Portab
 
 def _comparable(a: Any, b: Any) -> Any:
     """Operands of a comparison, which NumPy 1 would round to the dtype of the one with dimensions."""
-    if not LEGACY or not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
+    if not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
         return a, b
     if (a.__class__ in _NUMBERS and b.__class__ in _NUMBERS) or not isinstance(b, (*_PLAIN, np.ndarray)):
         return a, b
@@ -409,7 +423,10 @@ def _comparison(symbol: Callable[[Any, Any], Any]) -> Callable[[PortableArray, A
     def compare(self: PortableArray, other: Any) -> Any:
         if other.__class__ is Traced:
             return NotImplemented
-        return wrapped(symbol(*_comparable(self.value, plain_of(other))), self.mode)
+        value, other = self.value, plain_of(other)
+        if LEGACY:
+            value, other = _comparable(value, other)
+        return wrapped(symbol(value, other), self.mode)
 
     return compare
 
