@@ -40,7 +40,7 @@ _LOWEST, _HIGHEST = 0x23C0000000000000, 0x5C10000000000000
 
 _ONE = np.uint64(1)
 
-_WRITTEN_OUT = 1 << 14
+_SMALL = _WRITTEN_OUT = 1 << 14
 """For arrays with at most so many elements, constants are written out in full."""
 
 _WIDE = 4096
@@ -86,6 +86,63 @@ class Operand:
         return [piece.T for piece in slices] if self._is_transposed else slices
 
 
+def is_small(x: Any) -> bool:
+    """Whether an operand is a small matrix of float64 of which nothing is kept."""
+    return x.__class__ is np.ndarray and 0 < x.size <= _SMALL and x.ndim == 2 and x.dtype is _FLOAT64
+
+
+def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
+    """One slice of the rows of x and one of the columns of y, both small; None if magnitudes are not safe.
+
+    This is `cut` twice, in fewer calls: for small matrices they are what takes time.
+    """
+    rows, length = x.shape
+    x_axis, y_axis = 1, 0
+    if not x.flags.c_contiguous:
+        x, x_axis = x.T, 0
+    if not y.flags.c_contiguous:
+        y, y_axis = y.T, 1
+    first, second = np.absolute(x), np.absolute(y)
+    largest = np.empty(rows + y.shape[1 - y_axis], _INT64)
+    np.maximum.reduce(first.view(_INT64), x_axis, None, largest[:rows])
+    np.maximum.reduce(second.view(_INT64), y_axis, None, largest[rows:])
+    if not _are_safe(largest):
+        return None
+    c = _constants(largest, length)
+    _round_small(x, c[:rows], x_axis, first)
+    _round_small(y, c[rows:], y_axis, second)
+    return first if x_axis else first.T, second.T if y_axis else second
+
+
+def _round_small(x: Array, c: Float64, axis: int, out: Float64) -> None:
+    """x + c - c, for a constant of each line of a matrix."""
+    full = np.empty(x.shape)
+    full[...] = c[:, None] if axis else c
+    np.add(x, full, out)
+    np.subtract(out, full, out)
+
+
+def _are_safe(largest: Any) -> bool:
+    """Whether the bits of magnitudes are all those of zero or of a number within the bounds."""
+    if largest.item(largest.argmax()) >= _HIGHEST:
+        return False
+    if largest.item(largest.argmin()) >= _LOWEST:
+        return True
+    return int((largest.view(np.uint64) - _ONE).min()) >= _LOWEST - 1  # where 0 - 1 is the largest of all
+
+
+def _constants(largest: Any, length: int) -> Float64:
+    """What to add and subtract, for lines of a length, in the place of the bits of their largest magnitudes."""
+    np.bitwise_and(largest, _EXPONENT, largest)
+    c: Float64 = largest.view(_FLOAT64)
+    return np.multiply(c, 1.5 * 2.0 ** (_SIGNIFICAND - bits_kept(length)), c)
+
+
+def bits_kept(length: int) -> int:
+    """How many bits a slice has, for a block of a length."""
+    return (_SIGNIFICAND - (length - 1).bit_length()) // 2
+
+
 def cut(x: Array | Operand, of_rows: bool, count: int) -> list[Float64] | None:
     """So many slices of the rows, or the columns, of matrices of floats; None if their magnitudes are not safe."""
     if x.__class__ is Operand:
@@ -98,28 +155,22 @@ def cut(x: Array | Operand, of_rows: bool, count: int) -> list[Float64] | None:
 
 def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
     """The slices of the lines along an axis."""
-    kept = (_SIGNIFICAND - (x.shape[axis] - 1).bit_length()) // 2
     buffer = np.absolute(x)
     char = buffer.dtype.char
     largest = _largest(buffer.view(_BITS[char]), axis)
-    if largest.item(largest.argmax()) >= _INFINITE.get(char, _HIGHEST):
+    if not _are_safe(largest) if char == "d" else largest.item(largest.argmax()) >= _INFINITE[char]:
         return None
-    if char == "d":
-        if largest.item(largest.argmin()) < _LOWEST and int((largest.view(np.uint64) - _ONE).min()) < _LOWEST - 1:
-            return None  # with 0 - 1 as the largest of all
-    else:
+    if char != "d":
         largest = largest.view(buffer.dtype).astype(_FLOAT64).view(_INT64)
         del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
         buffer = x = x.astype(_FLOAT64)
-    np.bitwise_and(largest, _EXPONENT, largest)
-    c = largest.view(_FLOAT64)
-    np.multiply(c, 1.5 * 2.0 ** (_SIGNIFICAND - kept), c)
+    c = _constants(largest, x.shape[axis])
     if count == 1:
         return [_round(x, c, axis, buffer)]
     slices = [_round(x, c, axis, np.empty_like(buffer))]
     rest = np.subtract(x, slices[0], buffer)
     while len(slices) < count:
-        c = c * 2.0**-kept
+        c = c * 2.0 ** -bits_kept(x.shape[axis])
         slices.append(_round(rest, c, axis, np.empty_like(buffer)))
         rest -= slices[-1]
     return slices

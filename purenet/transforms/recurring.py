@@ -19,8 +19,8 @@ from purenet.transforms.boundary import enter
 from purenet.transforms.portability import entered
 from purenet.transforms.portable_array import PortableArray
 
-LARGEST = 1 << 20
-"""Slices are kept of arrays with at most so many elements."""
+SMALLEST, LARGEST = 1 << 12, 1 << 20
+"""Slices are kept of arrays with so many elements; those of smaller ones are cut as quickly as they are found again."""
 
 _FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
 
@@ -46,7 +46,7 @@ class LastBatch:
         after: dict[int, _Seen] = {}
 
         def enter_again(value: Any, mode: Portable) -> Any:
-            if value.__class__ is not np.ndarray or value.ndim != 2 or not 0 < value.size <= LARGEST:
+            if value.__class__ is not np.ndarray or value.ndim != 2 or not SMALLEST <= value.size <= LARGEST:
                 return enter(value, mode)
             seen = after[id(value)] = _seen_again(value, before.get(id(value)))
             return enter(value, mode) if seen.operand is None else PortableArray(seen.operand.matrix, mode, seen.operand)
