@@ -123,7 +123,7 @@ def _squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
 
             def pullback(g: Any) -> tuple[Any, ...]:
                 share = _share(reduce, prediction, residual, weights, name)
-                d_prediction = _in_dtype_of(prediction, residual * (share * (2.0 * g)))
+                d_prediction = _in_dtype_of(prediction, residual * (2.0 * g * share))
                 return d_prediction, *_others(loss, prediction, target, weights, {}, g)
 
             return _of_squares(reduce, residual, weights, name), pullback

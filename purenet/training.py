@@ -247,7 +247,12 @@ def _linearised(
     loss, pull, _ = _of_objective(step, held, is_plain, step.entered(batch, mode), key)
     if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
         return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
-    return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False
+    return leave(loss), lambda g: [_plain_c(leaf) for leaf in pull(enter(g, mode))], False
+
+
+def _plain_c(leaf: Any) -> Any:
+    value = plain_of(leaf)
+    return value if value.__class__ is np.ndarray and value.flags.c_contiguous else np.asarray(value, order="C")
 
 
 def _of_objective(

@@ -32,6 +32,8 @@ _BITS = {"d": _INT64, "f": np.dtype(np.int32), "e": np.dtype(np.int16)}
 _INFINITE = {"f": 0x7F800000, "e": 0x7C00}
 """The bits of infinity: of float16 and float32 all finite magnitudes are safe."""
 
+_maximum: Any = np.maximum.reduce
+
 _EXPONENT = np.int64(0x7FF0000000000000)
 """The exponent bits of a float64."""
 
@@ -104,22 +106,20 @@ def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
         y, y_axis = y.T, 1
     first, second = np.absolute(x), np.absolute(y)
     largest = np.empty(rows + y.shape[1 - y_axis], _INT64)
-    np.maximum.reduce(first.view(_INT64), x_axis, None, largest[:rows])
-    np.maximum.reduce(second.view(_INT64), y_axis, None, largest[rows:])
+    _maximum(first.view(_INT64), x_axis, None, largest[:rows])
+    _maximum(second.view(_INT64), y_axis, None, largest[rows:])
     if not _are_safe(largest):
         return None
     c = _constants(largest, length)
-    _round_small(x, c[:rows], x_axis, first)
-    _round_small(y, c[rows:], y_axis, second)
-    return first if x_axis else first.T, second.T if y_axis else second
-
-
-def _round_small(x: Array, c: Float64, axis: int, out: Float64) -> None:
-    """x + c - c, for a constant of each line of a matrix."""
     full = np.empty(x.shape)
-    full[...] = c[:, None] if axis else c
-    np.add(x, full, out)
-    np.subtract(out, full, out)
+    full[...] = c[:rows, None] if x_axis else c[:rows]
+    np.add(x, full, first)
+    np.subtract(first, full, first)
+    full = np.empty(y.shape)
+    full[...] = c[rows:, None] if y_axis else c[rows:]
+    np.add(y, full, second)
+    np.subtract(second, full, second)
+    return first if x_axis else first.T, second.T if y_axis else second
 
 
 def _are_safe(largest: Any) -> bool:
@@ -178,16 +178,15 @@ def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
 
 def _largest(bits: Any, axis: int) -> Any:
     """The largest of each line, with the axis kept."""
-    largest: Any = np.maximum.reduce
     if axis == -2 and bits.ndim == 2 and bits.size > _FOLDED and bits.flags.c_contiguous:
         rows, columns = bits.shape
         count = 1024 // columns
         if 1 < count <= rows:
             whole = rows - rows % count
-            folded = largest(bits[:whole].reshape(-1, count * columns), 0).reshape(count, columns)
-            found = largest(folded, 0, None, None, True)
-            return found if whole == rows else np.maximum(found, largest(bits[whole:], 0))
-    return largest(bits, axis, None, None, True)
+            folded = _maximum(bits[:whole].reshape(-1, count * columns), 0).reshape(count, columns)
+            found = _maximum(folded, 0, None, None, True)
+            return found if whole == rows else np.maximum(found, _maximum(bits[whole:], 0))
+    return _maximum(bits, axis, None, None, True)
 
 
 def _round(x: Float64, c: Float64, axis: int, out: Float64) -> Float64:

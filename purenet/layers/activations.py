@@ -5,16 +5,17 @@ Each is an elementwise function of its input; the pullback multiplies the cotang
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import pi, sqrt
 from typing import Any
 
 import numpy as np
 
 from purenet.arguments import check_number
-from purenet.arithmetic import native
+from purenet.arithmetic import native, pointwise
 from purenet.layers.dispatch import LayerPull, forward
 from purenet.records import static, struct
+from purenet.transforms.portable_array import PortableArray
 
 _ROOT_HALF = sqrt(0.5)
 _ROOT_TWO_OVER_PI = sqrt(2 / pi)
@@ -186,8 +187,22 @@ def _(layer: Relu, x: Any) -> Any:
 
 @forward.register_own_rule
 def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
+    if x.__class__ is PortableArray:
+        return _portable(x)
     y = _rectified(x)
     return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
+
+
+def _portable(x: PortableArray) -> tuple[Any, LayerPull]:
+    """The rule of `Relu` in portable arithmetic, of which each operation is carried out where it is written."""
+    y, mode = pointwise.relu(x.value), x.mode
+
+    def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        if g.__class__ is PortableArray:
+            return (), PortableArray(g.value * (y > 0), g.mode)
+        return (), g * (PortableArray(y, mode) > 0)
+
+    return PortableArray(y, mode), pull
 
 
 _register(

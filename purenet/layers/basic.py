@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from purenet.arguments import check_number
+from purenet.arithmetic import exact
+from purenet.arithmetic.sums import halved
 from purenet.errors import DtypeError, ShapeError
 from purenet.layers.dispatch import LayerPull, forward
 from purenet.random import Key, bernoulli
 from purenet.records import Array, static, struct
+from purenet.transforms.portable_array import PortableArray
 
 
 @struct
@@ -80,6 +83,8 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     dtype = weight.dtype
     if x.dtype is not dtype and x.dtype.kind not in "fc":
         raise _misfit(x, weight)
+    if x.__class__ is weight.__class__ is PortableArray and x.mode is weight.mode and x.ndim == 2 and x.dtype is dtype:
+        return _portable(x, weight, bias)
     is_small = x.size <= _SMALL >= weight.size and x.__class__ is weight.__class__ is np.ndarray and x.ndim == 2
     try:
         y = x.dot(weight) if is_small else x @ weight
@@ -99,6 +104,29 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
         return leaves, d_x
 
     return y, pull
+
+
+def _portable(x: PortableArray, weight: PortableArray, bias: PortableArray | None) -> tuple[Any, LayerPull]:
+    """The rule in portable arithmetic, of which each operation is carried out where it is written."""
+    mode, plain_weight = weight.mode, weight.value
+    slices = mode.slices
+    left = x.operand or x.value
+    if x.shape[1] != plain_weight.shape[0]:
+        raise _misfit(x, weight)
+    y = exact.matmul(left, plain_weight, slices)
+    if bias is not None:
+        y += bias.value
+
+    def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        if g.__class__ is not PortableArray:
+            return _pull_any(Dense(weight, bias), x, g, wants_x)
+        plain_g = g.value
+        leaves = [PortableArray(exact.matmul(left.T, plain_g, slices), mode)]
+        if bias is not None:
+            leaves.append(PortableArray(halved(plain_g), mode))
+        return leaves, PortableArray(exact.matmul(plain_g, plain_weight.T, slices), mode) if wants_x else None
+
+    return PortableArray(y, mode), pull
 
 
 def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], Any]:

@@ -110,6 +110,8 @@ class PortableArray(ArrayMethods):
 
     @staticmethod
     def __purenet_apply__(function: Any, args: Any, kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs:
+            return call(function, args, kwargs, args[0].mode)
         if any([arg.__class__ is Traced for arg in args]):
             return apply_traced(function, args, kwargs)
         return call(function, args, kwargs, _mode_among(args))

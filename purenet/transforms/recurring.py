@@ -42,21 +42,23 @@ class LastBatch:
 
     def entered(self, batch: Any, mode: Portable) -> Any:
         """`portability.entered`, with the slices of arrays that have come before and hold the same bits."""
-        before: dict[int, _Seen] = getattr(self, "_seen", _NOTHING)
+        before: dict[int, _Seen] | None = getattr(self, "_seen", None)
         after: dict[int, _Seen] = {}
 
         def enter_again(value: Any, mode: Portable) -> Any:
-            if value.__class__ is not np.ndarray or value.ndim != 2 or not SMALLEST <= value.size <= LARGEST:
+            if value.__class__ is not np.ndarray or not SMALLEST <= value.size <= LARGEST or value.ndim != 2:
                 return enter(value, mode)
-            seen = after[id(value)] = _seen_again(value, before.get(id(value)))
+            seen = after[id(value)] = _seen_again(value, before and before.get(id(value)))
             return enter(value, mode) if seen.operand is None else PortableArray(seen.operand.matrix, mode, seen.operand)
 
-        held = entered(batch, mode, enter_again)
-        object.__setattr__(self, "_seen", after)
+        if batch.__class__ is tuple and len(batch) == 2:  # spares the walk most of the time
+            held: Any = (entered(batch[0], mode, enter_again), entered(batch[1], mode, enter_again))
+        else:
+            held = entered(batch, mode, enter_again)
+        if after or before:
+            object.__setattr__(self, "_seen", after)
         return held
 
-
-_NOTHING: dict[int, _Seen] = {}
 
 
 def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
