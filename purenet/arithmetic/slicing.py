@@ -66,8 +66,7 @@ class Operand:
         self._slices = {} if slices is None else slices
         self._is_transposed = transposed
 
-    @property
-    def T(self) -> Operand:
+    def transpose(self) -> Operand:
         """The transposed matrix, with the same slices."""
         return Operand(self.matrix.T, self._slices, not self._is_transposed)
 
@@ -145,7 +144,7 @@ def bits_kept(length: int) -> int:
 
 def cut(x: Array | Operand, of_rows: bool, count: int) -> list[Float64] | None:
     """So many slices of the rows, or the columns, of matrices of floats; None if their magnitudes are not safe."""
-    if x.__class__ is Operand:
+    if isinstance(x, Operand):
         return x.cut(of_rows, count)
     if x.ndim == 2 and not x.flags.c_contiguous:
         slices = _cut(x.T, -2 if of_rows else -1, count)

@@ -200,7 +200,7 @@ def _portable(x: PortableArray) -> tuple[Any, LayerPull]:
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
         if g.__class__ is PortableArray:
             return (), PortableArray(g.value * (y > 0), g.mode)
-        return (), g * (PortableArray(y, mode) > 0)
+        return (), g * PortableArray(y > 0, mode)
 
     return PortableArray(y, mode), pull
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from purenet.arguments import check_number
 from purenet.arithmetic import exact
-from purenet.arithmetic.sums import halved
+from purenet.arithmetic.sums import total
 from purenet.errors import DtypeError, ShapeError
 from purenet.layers.dispatch import LayerPull, forward
 from purenet.random import Key, bernoulli
 from purenet.records import Array, static, struct
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portable_array import PortableArray, plain_of
 
 
 @struct
@@ -79,12 +79,12 @@ with zeros first."""
 @forward.register_own_rule
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     """`d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
-    weight, bias = layer.weight, layer.bias
-    dtype = weight.dtype
+    weight: Any = layer.weight
+    bias, dtype = layer.bias, weight.dtype
     if x.dtype is not dtype and x.dtype.kind not in "fc":
         raise _misfit(x, weight)
     if x.__class__ is weight.__class__ is PortableArray and x.mode is weight.mode and x.ndim == 2 and x.dtype is dtype:
-        return _portable(x, weight, bias)
+        return _portable(layer, x)
     is_small = x.size <= _SMALL >= weight.size and x.__class__ is weight.__class__ is np.ndarray and x.ndim == 2
     try:
         y = x.dot(weight) if is_small else x @ weight
@@ -99,32 +99,36 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
         else:
             leaves = [x.T.dot(g)] if bias is None else [x.T.dot(g), _ones(g).dot(g)]
             d_x = g.dot(weight.T) if wants_x else None
-        if leaves[0].dtype is not dtype:
-            leaves = [leaf.astype(dtype) for leaf in leaves]
-        return leaves, d_x
+        return _in_dtype(leaves, dtype), d_x
 
     return y, pull
 
 
-def _portable(x: PortableArray, weight: PortableArray, bias: PortableArray | None) -> tuple[Any, LayerPull]:
+def _in_dtype(leaves: list[Any], dtype: Any) -> list[Any]:
+    return leaves if leaves[0].dtype is dtype else [leaf.astype(dtype) for leaf in leaves]
+
+
+def _portable(layer: Any, x: PortableArray) -> tuple[Any, LayerPull]:
     """The rule in portable arithmetic, of which each operation is carried out where it is written."""
-    mode, plain_weight = weight.mode, weight.value
+    mode, weight, bias = x.mode, layer.weight.value, layer.bias
     slices = mode.slices
     left = x.operand or x.value
-    if x.shape[1] != plain_weight.shape[0]:
-        raise _misfit(x, weight)
-    y = exact.matmul(left, plain_weight, slices)
+    if x.shape[1] != weight.shape[0]:
+        raise _misfit(x, layer.weight)
+    y = exact.matmul(left, weight, slices)
     if bias is not None:
-        y += bias.value
+        y += plain_of(bias)
 
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        if g.__class__ is not PortableArray:
-            return _pull_any(Dense(weight, bias), x, g, wants_x)
-        plain_g = g.value
-        leaves = [PortableArray(exact.matmul(left.T, plain_g, slices), mode)]
-        if bias is not None:
-            leaves.append(PortableArray(halved(plain_g), mode))
-        return leaves, PortableArray(exact.matmul(plain_g, plain_weight.T, slices), mode) if wants_x else None
+        if g.__class__ is not PortableArray or g.mode is not mode:
+            leaves, d_x = _pull_any(layer, x, g, wants_x)
+        else:
+            plain_g = g.value
+            leaves = [PortableArray(exact.matmul(left.transpose(), plain_g, slices), mode)]
+            if bias is not None:
+                leaves.append(PortableArray(total(plain_g, 0), mode))
+            d_x = PortableArray(exact.matmul(plain_g, weight.T, slices), mode) if wants_x else None
+        return _in_dtype(leaves, weight.dtype), d_x
 
     return PortableArray(y, mode), pull
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ContractError
-from purenet.transforms.portable_array import PortableArray, check_real
+from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portable_operators import check_real
 from purenet.transforms.rule import Linear
 from purenet.transforms.tracer import Traced
-
 
 _REAL = "dfe?bBhHiIlLqQ"
 """The dtypes that need no further look."""

@@ -8,6 +8,8 @@ alive at most the arrays of one batch and, of those with up to `LARGEST` element
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +32,14 @@ class _Seen(NamedTuple):
 
     array: Any
     operand: Operand | None = None
-    """What is kept of it, from the second time that it comes; its matrix is a copy if others may write to the array."""
+    """What is kept of it, from the second time that it comes."""
+    is_copied: bool = False
+    """Whether others may write to the array, so that what is kept is a copy."""
     is_used: bool = True
     """Whether products have asked for slices of it, as far as is known."""
+
+
+_NOTHING: Mapping[int, _Seen] = MappingProxyType({})
 
 
 class LastBatch:
@@ -42,14 +49,15 @@ class LastBatch:
 
     def entered(self, batch: Any, mode: Portable) -> Any:
         """`portability.entered`, with the slices of arrays that have come before and hold the same bits."""
-        before: dict[int, _Seen] | None = getattr(self, "_seen", None)
+        before: Mapping[int, _Seen] = getattr(self, "_seen", _NOTHING)
         after: dict[int, _Seen] = {}
 
         def enter_again(value: Any, mode: Portable) -> Any:
             if value.__class__ is not np.ndarray or not SMALLEST <= value.size <= LARGEST or value.ndim != 2:
                 return enter(value, mode)
-            seen = after[id(value)] = _seen_again(value, before and before.get(id(value)))
-            return enter(value, mode) if seen.operand is None else PortableArray(seen.operand.matrix, mode, seen.operand)
+            seen = after[id(value)] = _seen_again(value, before.get(id(value)))
+            operand = seen.operand
+            return enter(value, mode) if operand is None else PortableArray(operand.matrix, mode, operand)
 
         if batch.__class__ is tuple and len(batch) == 2:  # spares the walk most of the time
             held: Any = (entered(batch[0], mode, enter_again), entered(batch[1], mode, enter_again))
@@ -60,7 +68,6 @@ class LastBatch:
         return held
 
 
-
 def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     """What is known of an array when it comes, after what was known of it the time before."""
     if seen is None:
@@ -69,20 +76,19 @@ def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     if operand is None:
         if not seen.is_used or array.dtype not in _FLOATS:
             return seen
-        owned = own(array)
-        return _Seen(array, Operand(owned if owned is array else frozen(np.array(array, order="C"))))
+        is_copied = own(array) is not array
+        return _Seen(array, Operand(frozen(np.array(array, order="C")) if is_copied else array.view()), is_copied)
     if not operand.has_slices:
-        return _Seen(array, None, False)
+        return _Seen(array, is_used=False)
     kept = operand.matrix
-    if (not array.flags.writeable) if kept is array else _has_bits(array, kept):
-        return seen
-    return _Seen(array)
+    if array.shape != kept.shape or array.dtype != kept.dtype:
+        return _Seen(array)
+    is_same = _has_bits(array, kept) if seen.is_copied else not array.flags.writeable
+    return seen if is_same else _Seen(array)
 
 
 def _has_bits(array: Any, kept: Any) -> bool:
-    """Whether an array still is what was copied of it, bit for bit."""
-    if array.shape != kept.shape or array.dtype != kept.dtype:
-        return False
+    """Whether two arrays of a shape and dtype are the same bit for bit."""
     bits = f"i{kept.itemsize}"
     differs = np.not_equal(array.view(bits), kept.view(bits))
     return not differs.item(differs.argmax())
