@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arithmetic.slicing import BLOCK, Float64, Integer, Operand, cut, cut_small, is_small
+from purenet.arithmetic.slicing import BLOCK, Float64, Integer, Operand, are_small, cut, cut_small
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
 
@@ -52,7 +52,7 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
         >>> matmul(np.array([[1.0, 2.0]]), np.array([3.0, 4.0]))
         array([11.])
     """
-    if slices.__class__ is int and slices == 1 and is_small(a) and is_small(b) and a.shape[1] == b.shape[0] <= BLOCK:
+    if slices.__class__ is int and slices == 1 and are_small(a, b):
         pair = cut_small(a, b)
         if pair is not None:
             result = pair[0].dot(pair[1])

@@ -87,9 +87,15 @@ class Operand:
         return [piece.T for piece in slices] if self._is_transposed else slices
 
 
-def is_small(x: Any) -> bool:
-    """Whether an operand is a small matrix of float64 of which nothing is kept."""
-    return x.__class__ is np.ndarray and 0 < x.size <= _SMALL and x.ndim == 2 and x.dtype is _FLOAT64
+def are_small(x: Any, y: Any) -> bool:
+    """Whether `cut_small` takes two operands: small matrices of float64 of fitting shapes, of which nothing is kept."""
+    return (
+        x.__class__ is np.ndarray is y.__class__
+        and 0 < x.size <= _SMALL >= y.size > 0
+        and x.ndim == 2 == y.ndim
+        and x.dtype is _FLOAT64 is y.dtype
+        and x.shape[1] == y.shape[0] <= BLOCK
+    )
 
 
 def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
