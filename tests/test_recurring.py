@@ -21,9 +21,9 @@ from purenet.transforms import recurring
 ROWS, FEATURES = 90, 60
 
 
-def make(dtype=np.float64, slices=1, optimizer=pn.sgd(1e-3)):
+def make(dtype=np.float64, slices=1):
     """A portable step, a state to start from, and a batch."""
-    net = pn.mlp(pn.key(0), (FEATURES, 8, 2), dtype=dtype)
+    net, optimizer = pn.mlp(pn.key(0), (FEATURES, 8, 2), dtype=dtype), pn.sgd(1e-3)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(ROWS, FEATURES)).astype(dtype), rng.normal(size=(ROWS, 2)).astype(dtype)
     step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer), slices)
@@ -105,7 +105,8 @@ def test_bits_are_compared_not_numbers():
     """-0 is not 0, and a NaN is the same NaN."""
     zeros = np.zeros((80, 80))
     before = recurring._seen_again(zeros, recurring._seen_again(zeros, recurring._seen_again(zeros, None)))
-    assert before.operand is None and not before.is_used  # no product has asked for slices
+    assert before.operand is None
+    assert not before.is_used  # no product has asked for slices
     kept = recurring._seen_again(zeros, recurring._seen_again(zeros, None))
     kept.operand.cut(True, 1)
     assert recurring._seen_again(zeros, kept) is kept

@@ -13,7 +13,7 @@ from purenet.arithmetic.exact import matmul
 from purenet.arithmetic.slicing import Operand, cut
 
 SHAPES = [(1000, 100), (999, 100), (784, 256), (257, 33), (2048, 9), (8200, 2), (3, 5000), (130, 130), (600, 1025)]
-"""Lengths of contractions and numbers of lines for which constants are written out in all ways, with and without rest."""
+"""Lengths of contractions and numbers of lines: constants are written out in all ways, with and without a rest."""
 
 
 def same(found: np.ndarray, expected: np.ndarray) -> bool:
