@@ -29,9 +29,6 @@ _FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
 _BITS = {"d": _INT64, "f": np.dtype(np.int32), "e": np.dtype(np.int16)}
 """The integers of the width of each float."""
 
-_INFINITE = {"f": 0x7F800000, "e": 0x7C00}
-"""The bits of infinity: of float16 and float32 all finite magnitudes are safe."""
-
 _maximum: Any = np.maximum.reduce
 
 _EXPONENT = np.int64(0x7FF0000000000000)
@@ -39,6 +36,9 @@ _EXPONENT = np.int64(0x7FF0000000000000)
 
 _LOWEST, _HIGHEST = 0x23C0000000000000, 0x5C10000000000000
 """The bits of 2**-451 and 2**450. From the one up to the other, no product or sum of slices overflows or underflows."""
+
+_TOO_LARGE = {"d": _HIGHEST, "f": 0x7F800000, "e": 0x7C00}
+"""Of float16 and float32 all finite magnitudes are safe."""
 
 _ONE = np.uint64(1)
 
@@ -113,7 +113,9 @@ def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
     largest = np.empty(rows + y.shape[1 - y_axis], _INT64)
     _maximum(first.view(_INT64), x_axis, None, largest[:rows])
     _maximum(second.view(_INT64), y_axis, None, largest[rows:])
-    if not _are_safe(largest):
+    if largest.item(largest.argmax()) >= _HIGHEST:
+        return None
+    if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
         return None
     c = _constants(largest, length)
     full = np.empty(x.shape)
@@ -127,13 +129,10 @@ def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
     return first if x_axis else first.T, second.T if y_axis else second
 
 
-def _are_safe(largest: Any) -> bool:
-    """Whether the bits of magnitudes are all those of zero or of a number within the bounds."""
-    if largest.item(largest.argmax()) >= _HIGHEST:
-        return False
-    if largest.item(largest.argmin()) >= _LOWEST:
-        return True
-    return int((largest.view(np.uint64) - _ONE).min()) >= _LOWEST - 1  # where 0 - 1 is the largest of all
+def _is_any_tiny(largest: Any) -> bool:
+    """Whether one of the magnitudes, given by their bits, is too small and not zero."""
+    above = largest.view(np.uint64) - _ONE  # of which 0 - 1 is the largest of all
+    return bool(above.item(above.argmin()) < _LOWEST - 1)
 
 
 def _constants(largest: Any, length: int) -> Float64:
@@ -163,9 +162,12 @@ def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
     buffer = np.absolute(x)
     char = buffer.dtype.char
     largest = _largest(buffer.view(_BITS[char]), axis)
-    if not _are_safe(largest) if char == "d" else largest.item(largest.argmax()) >= _INFINITE[char]:
+    if largest.item(largest.argmax()) >= _TOO_LARGE[char]:
         return None
-    if char != "d":
+    if char == "d":
+        if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
+            return None
+    else:
         largest = largest.view(buffer.dtype).astype(_FLOAT64).view(_INT64)
         del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
         buffer = x = x.astype(_FLOAT64)
