@@ -172,15 +172,12 @@ def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
         del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
         buffer = x = x.astype(_FLOAT64)
     c = _constants(largest, x.shape[axis])
-    if count == 1:
-        return [_round(x, c, axis, buffer)]
-    slices = [_round(x, c, axis, np.empty_like(buffer))]
-    rest = np.subtract(x, slices[0], buffer)
-    while len(slices) < count:
+    slices = []
+    while len(slices) < count - 1:
+        slices.append(_round(x, c, axis, np.empty_like(buffer)))
+        x = np.subtract(x, slices[-1], buffer)
         c = c * 2.0 ** -bits_kept(x.shape[axis])
-        slices.append(_round(rest, c, axis, np.empty_like(buffer)))
-        rest -= slices[-1]
-    return slices
+    return [*slices, _round(x, c, axis, buffer)]
 
 
 def _largest(bits: Any, axis: int) -> Any:
