@@ -172,7 +172,7 @@ def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
         del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
         buffer = x = x.astype(_FLOAT64)
     c = _constants(largest, x.shape[axis])
-    slices = []
+    slices: list[Float64] = []
     while len(slices) < count - 1:
         slices.append(_round(x, c, axis, np.empty_like(buffer)))
         x = np.subtract(x, slices[-1], buffer)

@@ -56,8 +56,8 @@ def portable(f: Callable[..., Any], slices: int = 1) -> Any:
 
     Args:
         f: a function of trees of arrays, written in NumPy and purenet functions: a loss, `pn.value_and_grad(loss)`,
-            or a training step made by `pn.make_step`. It is called with stand-ins for its arrays. A step keeps the arrays
-            of the batch that it saw last, for they are quicker to use when they come again.
+            or a training step made by `pn.make_step`. It is called with stand-ins for its arrays. A step keeps the
+            arrays of the batch that it saw last, for they are quicker to use when they come again.
         slices: how many pieces each operand of a matrix product is cut into: 1 keeps about 21 bits, 2 about 42, 3 full
             double precision.
 
