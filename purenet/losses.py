@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet.arguments import check_number
-from purenet.arithmetic import native
+from purenet.arithmetic import native, sums
+from purenet.arithmetic.modes import Portable
 from purenet.errors import DataError, DtypeError, ShapeError
 from purenet.transforms.linearise import Deferred, Pullback, force, trace, with_rule
 from purenet.transforms.tracer import plain
@@ -61,7 +62,7 @@ def _weights_along(weights: Any, like: Any, name: str) -> Any:
 def _mean(values: Any, weights: Any, name: str) -> Any:
     if weights is None:
         if values.__class__ is not np.ndarray or values.dtype.itemsize < 4:
-            return np.mean(values)
+            return values.mean()
         return _total(values) / values.dtype.type(values.size)  # what np.mean does, without its overhead
     along = _weights_along(weights, values, name)
     if not np.any(plain(along)):
@@ -91,6 +92,10 @@ def _sum_of_squares(residual: Any) -> Any:
     return flat.dot(flat)  # in half the time of a sum of products
 
 
+def _portable_sum_of_squares(residual: Any) -> Any:
+    return sums.total(residual * residual)
+
+
 class LossKernel(NamedTuple):
     """A loss for predictions of one form, as two functions of plain arrays that ask no questions.
 
@@ -101,11 +106,16 @@ class LossKernel(NamedTuple):
     pull: Callable[[Any, Any], Any]
 
 
-ChooseKernel = Callable[[Any, Any], LossKernel | None]
-"""`choose(prediction, target)`: the kernel for arrays like these, if there is one."""
+ChooseKernel = Callable[[Any, Any, Portable | None], LossKernel | None]
+"""`choose(prediction, target, mode)`: the kernel for arrays like these in an arithmetic, if there is one."""
 
 PredictionRule = Callable[..., tuple[Any, Callable[[Any], Any]]]
 """`rule(prediction, target, weights, **options) -> (value, pull)`; `pull(g)` is the cotangent of the prediction."""
+
+
+def _no_choice(rule: PredictionRule) -> ChooseKernel:
+    """The rule as a kernel, which is for native arithmetic."""
+    return lambda prediction, target, mode: LossKernel(rule, _pull_kept) if mode is None else None
 
 
 def _pull_kept(g: Any, pull: Callable[[Any], Any]) -> Any:
@@ -130,7 +140,7 @@ def _with_prediction_rule(rule: PredictionRule, choose: ChooseKernel | None = No
             return value, pullback
 
         loss.__prediction_rule__ = rule  # type: ignore[attr-defined]
-        loss.__kernel__ = choose or (lambda prediction, target: LossKernel(rule, _pull_kept))  # type: ignore[attr-defined]
+        loss.__kernel__ = choose or _no_choice(rule)  # type: ignore[attr-defined]
         return with_rule(full_rule)(loss)
 
     return attach
@@ -170,20 +180,22 @@ def _squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
 
             def pull(g: Any) -> Any:
                 share = _share(reduce, prediction, residual, weights, name)
-                return _in_dtype_of(prediction, residual * (share * (2.0 * g)))
+                return _in_dtype_of(prediction, residual * (2.0 * g * share))
 
             return value, pull
 
-        def choose(prediction: Any, target: Any) -> LossKernel | None:
+        def choose(prediction: Any, target: Any, mode: Portable | None) -> LossKernel | None:
             if prediction.shape != target.shape or prediction.dtype is not target.dtype or not prediction.size:
                 return None
             number = prediction.dtype.type
             count = number(1 if reduce is _sum else prediction.size)
             share = number(1 / count)
 
+            sum_of_squares = _sum_of_squares if mode is None else _portable_sum_of_squares
+
             def value(prediction: Any, target: Any) -> tuple[Any, Any]:
                 residual = prediction - target
-                return _sum_of_squares(residual) / count, residual
+                return sum_of_squares(residual) / count, residual
 
             def pull(g: Any, residual: Any) -> Any:
                 residual *= share * (2.0 * g)

@@ -25,10 +25,10 @@ from purenet.optimizers.part import act, act_after_factor, leading_factor, porta
 from purenet.random import Key, fold_in
 from purenet.records import frozen, own, static, struct
 from purenet.state import State as State, advanced, leaves_of, made_state
-from purenet.transforms.boundary import canonical, enter, leave
+from purenet.transforms.boundary import canonical, enter, is_finite, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
-from purenet.transforms.portability import entered
 from purenet.transforms.portable_array import plain_of
+from purenet.transforms.recurring import LastBatch
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.unrolled.plan import Plan
@@ -102,7 +102,7 @@ def objective(loss: Callable[..., Any]) -> Objective:
     return Objective(loss)
 
 
-class _Planned:
+class _Planned(LastBatch):
     """What a step function remembers besides its fields: how to go on from the states that it made last."""
 
     __slots__ = ("plan",)
@@ -132,6 +132,12 @@ class Step(_Planned):
                 return following
         return self._taken(state, batch)
 
+    def operands(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """A batch of plain arrays as portable products take it: with the slices that were cut of it before."""
+        assert self.arithmetic is not None
+        x, y = self.entered(batch, self.arithmetic)
+        return x.operand or x.value, y.value
+
     def _taken(self, state: State, batch: Any) -> State:
         """The step, whatever network, objective, optimizer and batch there are."""
         net, key, step = state.net, state.key, state.step
@@ -148,7 +154,7 @@ class Step(_Planned):
             )
         updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
         moved = advanced(state, updates)
-        if self.arithmetic is not None and not all(map(_is_finite, [*moved, *tree.leaves(optimizer)])):
+        if self.arithmetic is not None and not all(map(is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
         new = tree.with_leaves(net, moved)
         return made_state(step + 1, new, optimizer, key, loss, moved, updates.whole, self._plan(new, moved))
@@ -157,10 +163,10 @@ class Step(_Planned):
         """How to go on from a state with this network, if there is anything to be planned."""
         objective, plan = self.objective, getattr(self, "plan", None)
         choose_loss = getattr(objective.loss, "__kernel__", None) if objective.__class__ is Objective else None
-        if choose_loss is None or self.arithmetic is not None or not _ARRAYS.issuperset(map(type, leaves)):
+        if choose_loss is None or not _ARRAYS.issuperset(map(type, leaves)):
             return None
         if plan is None or not plan.fits(net):
-            plan = Plan(self, choose_loss, self.optimizer, net)
+            plan = Plan(self, choose_loss, net)
             _set_plan(self, plan)
         return plan
 
@@ -248,10 +254,15 @@ def _linearised(
         loss, pull, is_linear = _of_objective(step, net, is_plain, batch, key)
         return loss, pull, is_linear and is_plain
     held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
-    loss, pull, _ = _of_objective(step, held, is_plain, entered(batch, mode), key)
+    loss, pull, _ = _of_objective(step, held, is_plain, step.entered(batch, mode), key)
     if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
         return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
-    return leave(loss), lambda g: [np.asarray(plain_of(leaf), order="C") for leaf in pull(enter(g, mode))], False
+    return leave(loss), lambda g: [_plain_c(leaf) for leaf in pull(enter(g, mode))], False
+
+
+def _plain_c(leaf: Any) -> Any:
+    value = plain_of(leaf)
+    return value if value.__class__ is np.ndarray and value.flags.c_contiguous else np.asarray(value, order="C")
 
 
 def _of_objective(
@@ -281,12 +292,6 @@ def _updates(
     updates = Updates(leaves, partial(tree.with_leaves, net), owned)
     following = act if factor is None else act_after_factor
     return following(optimizer, updates, state.optimizer, net, step)
-
-
-def _is_finite(leaf: Any) -> bool:
-    """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
-    value = leave(plain(leaf))
-    return value.dtype.kind != "f" or isfinite(np.vdot(value, value))
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:

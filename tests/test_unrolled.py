@@ -303,13 +303,59 @@ def test_a_warm_step_is_differentiated_as_a_cold_one() -> None:
     assert pn.same_bits(of_data(step), of_data(cold))
 
 
-def test_a_portable_step_is_not_written_out() -> None:
-    """Its arithmetic is its own, also where the native step is warm."""
-    step, state = warm()
-    portable = pn.portable(step)
-    after = reduce(portable, repeat(batch(), 6), state)
-    assert pn.same_bits(after, reduce(pn.portable(step), repeat(batch(), 6), pickle.loads(pickle.dumps(state))))
-    assert not runs(portable)
+PORTABLE_NETS = ("two layers", "one layer", "no bias", "activation first", "nested", "large", "in blocks")
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+@pytest.mark.parametrize("optimizer", ["sgd", "a schedule", "momentum", "adam", "rmsprop", "scaled twice", "clipped"])
+@pytest.mark.parametrize("net", PORTABLE_NETS)
+def test_a_portable_step_is_written_out_too(net: str, optimizer: str, slices: int) -> None:
+    """With the products and sums of the contract; no number takes the place of the gradient."""
+    if net == "in blocks" and (slices, optimizer) != (1, "adam"):
+        return
+    dtype = np.float32 if net in ("large", "in blocks") else np.float64
+    native = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS[optimizer])
+    step = pn.portable(native, slices)
+    start = pn.init_state(NETS[net](dtype), OPTIMIZERS[optimizer])
+    end = check_alike(step, start, [batch(dtype)] * 6)
+    assert len(runs(step)) == 1
+    if slices == 1:
+        assert not pn.same_bits(reduce(native, [batch(dtype)] * 6, start).net, end.net)
+
+
+def test_a_portable_step_of_other_layers_and_losses_is_the_general_one() -> None:
+    """They are carried out operation by operation."""
+    for net, loss in (("every activation", "mean_squared_error"), ("two layers", "huber")):
+        step = pn.portable(pn.make_step(pn.objective(LOSSES[loss][0]), pn.sgd(1e-2)))
+        check_alike(step, pn.init_state(NETS[net](np.float64), pn.sgd(1e-2)), [batch()] * 6)
+        assert not runs(step)
+
+
+def test_a_portable_step_keeps_the_slices_of_a_batch_and_sees_it_change() -> None:
+    """A large batch that comes again is cut once; one that was written to is cut again, down to the sign of a zero."""
+    draw = np.random.RandomState(0).standard_normal
+    x, y = draw((64, 100)), draw((64, 2))
+    net = of_layers(dense("wide", 100, 8), pn.Relu(), dense("b", 8, 2))
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
+    state = check_alike(step, pn.init_state(net, pn.sgd(1e-3)), [(x, y)] * 7)
+    assert runs(step)
+    for value in (0.0, -0.0, 3.5):
+        x[5, 7] = value
+        alone = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
+        after = step(state, (x, y))
+        assert pn.same_bits(after, general(alone, state, (x.copy(), y)))
+
+
+def test_a_portable_step_whose_parameters_overflow_is_the_general_one() -> None:
+    """NaN has one pattern of bits, which the general step sees to."""
+    part = chain(scale(1e200), scale(1e200))
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), part))
+    x, y = batch()
+    quiet = check_alike(step, pn.init_state(NETS["no bias"](np.float64), part), [(0 * x, 0 * y)] * 5)
+    assert runs(step)
+    with np.errstate(all="ignore"):
+        assert pn.same_bits(step(quiet, (x, y)), general(step, quiet, (x, y)))
+        assert not np.isfinite(tree.leaves(step(quiet, (x, y)).net)[0]).all()
 
 
 def test_one_step_function_in_many_threads() -> None:
@@ -334,7 +380,7 @@ def test_the_text_is_what_the_documentation_shows() -> None:
     step = pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer)
     state = step(pn.init_state(NETS["two layers"](np.float64), optimizer), batch())
     choose_loss = pn.losses.mean_squared_error.__kernel__  # type: ignore[attr-defined]
-    source = step_source(state, choose_loss, optimizer, *batch())
+    source = step_source(step, choose_loss, state, *batch())
     assert source is not None
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     [shown] = [block.text for block in blocks(page) if block.comment == "the step, written out"]

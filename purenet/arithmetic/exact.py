@@ -8,32 +8,19 @@ removed is a further slice, with products of its own. `docs/numeric-contract.md`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from purenet.arithmetic.slicing import BLOCK, Float64, Integer, Operand, are_small, cut, cut_small
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
 
-Float64: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Integer: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
-
-BLOCK = 2048
-"""Contractions longer than this are cut into blocks of this length and a rest."""
-
-_NARROW = "ef"
-_SUPPORTED = "?bBhHiIlLqQd" + _NARROW
+_SUPPORTED = "?bBhHiIlLqQdef"
+_FLOATS = "def"
 _FLOAT64 = np.dtype(np.float64)
-_SIGNIFICAND = 53
-_EXPONENT = np.uint64(0x7FF0000000000000)
-"""The exponent bits of a float64."""
-
-_SMALL = np.uint64(0x23C0000000000000)
-"""The bits of 2**-451. From there to 2**450, no product or sum in here overflows or underflows."""
-
-_SAFE = np.uint64(0x5C10000000000000 - 0x23C0000000000000)
-"""The bits of 2**450, less those of 2**-451."""
+_DOT = 1 << 13
+"""Elements of the operands up to which `x.dot(y)` is quicker to call than `np.matmul`."""
 
 _ABSENT = -100_000
 """The exponent of zero: below any other."""
@@ -48,7 +35,7 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
     Row i of the result depends on row i of `a` and on all of `b`, never on the other rows of `a`; likewise for columns.
 
     Args:
-        a, b: arrays of numbers, bools, integers or floats of at most 64 bits.
+        a, b: arrays of numbers, bools, integers or floats of at most 64 bits; or an `Operand`.
         slices: how many slices an operand is cut into: 1 keeps at least 21 bits, 2 at least 42; 3 is full double
             precision.
 
@@ -65,14 +52,20 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
         >>> matmul(np.array([[1.0, 2.0]]), np.array([3.0, 4.0]))
         array([11.])
     """
-    left, right = np.asarray(a), np.asarray(b)
+    if slices.__class__ is int and slices == 1 and are_small(a, b):
+        pair = cut_small(a, b)
+        if pair is not None:
+            result = pair[0].dot(pair[1])
+            return np.add(result, 0.0, result)
+    left = a.matrix if a.__class__ is Operand else np.asarray(a)
+    right = b.matrix if b.__class__ is Operand else np.asarray(b)
     dtype = _FLOAT64 if left.dtype is _FLOAT64 is right.dtype else _result_dtype(left, right)
     if slices not in (1, 2, 3) or isinstance(slices, bool | float):
         raise ArgumentError(f"expected 1, 2 or 3, got {slices!r}", path="slices")
     if left.ndim == right.ndim == 2:
         if left.shape[1] != right.shape[0]:
             raise _mismatch(left, right)
-        return _product(left, right, slices, dtype)
+        return _product(left, right, slices, dtype, a, b)
     return _product_of_any(left, right, slices, dtype)
 
 
@@ -118,20 +111,23 @@ def _result_dtype(left: Array, right: Array) -> np.dtype[Any]:
     return _FLOAT64
 
 
-def _product(x: Array, y: Array, slices: int, dtype: np.dtype[Any]) -> Array:
-    """The product of two matrices or stacks of matrices of fitting shapes."""
+def _product(x: Array, y: Array, slices: int, dtype: np.dtype[Any], a: Any = None, b: Any = None) -> Array:
+    """The product of two matrices or stacks of matrices of fitting shapes; `a` and `b` are where they come from."""
     if not x.size or not y.size:
         empty: Array = np.matmul(x, y)  # or sums of nothing
         return empty.astype(dtype)
-    if x.dtype is not _FLOAT64 and x.dtype.char not in _NARROW:
-        x = x.astype(np.float64)
-    if y.dtype is not _FLOAT64 and y.dtype.char not in _NARROW:
-        y = y.astype(np.float64)
-    result = _block(x, y, slices) if x.shape[-1] <= BLOCK else _sum_of_blocks(x, y, slices)
+    if x.dtype is not _FLOAT64 and x.dtype.char not in _FLOATS:
+        x = x.astype(_FLOAT64)
+    if y.dtype is not _FLOAT64 and y.dtype.char not in _FLOATS:
+        y = y.astype(_FLOAT64)
+    if x.shape[-1] <= BLOCK:
+        result = _block(a if a.__class__ is Operand else x, b if b.__class__ is Operand else y, slices)
+    else:
+        result = _sum_of_blocks(x, y, slices)
     if result is None:
         with np.errstate(all="ignore"):
-            result = _of_any_magnitude(x.astype(np.float64), y.astype(np.float64), slices)
-    result += 0.0  # -0 becomes +0: which of them an exact sum of zeros is depends on how it begins
+            result = _of_any_magnitude(x.astype(_FLOAT64), y.astype(_FLOAT64), slices)
+    np.add(result, 0.0, result)  # -0 becomes +0: which of them an exact sum of zeros is depends on how it begins
     if dtype is _FLOAT64:
         return result
     with np.errstate(over="ignore", under="ignore"):
@@ -149,63 +145,24 @@ def _sum_of_blocks(x: Array, y: Array, slices: int) -> Float64 | None:
     return total
 
 
-def _block(x: Array, y: Array, slices: int) -> Float64 | None:
+def _block(x: Array | Operand, y: Array | Operand, slices: int) -> Float64 | None:
     """The product over one block, if all rows of x and columns of y have safe magnitudes; None if not."""
-    kept = (_SIGNIFICAND - (x.shape[-1] - 1).bit_length()) // 2
-    factor = 1.5 * 2.0 ** (_SIGNIFICAND - kept)
-    xs = _cut(x, -1, factor, slices, kept)
+    xs = cut(x, True, slices)
     if xs is None:
         return None
-    ys = _cut(y, -2, factor, slices, kept)
+    ys = cut(y, False, slices)
     if ys is None:
         return None
     return _sum_of_slices(xs, ys)
 
 
-def _cut(x: Array, axis: int, factor: float, slices: int, kept: int) -> list[Float64] | None:
-    """The slices of the lines of x along an axis; None if their magnitudes are not safe.
-
-    x + c - c, for c = 1.5 * 2**(52 + e - kept), is x rounded to a multiple of 2**(e - kept), ties to even: that is how
-    far apart floats near c are. Here 2**(e - 1) is the power of two below the largest magnitude: its exponent bits.
-    """
-    wide = x.dtype == _FLOAT64
-    buffer = np.abs(x)
-    c = np.maximum.reduce(buffer, axis, keepdims=True)
-    if wide:
-        bits = c.view(np.uint64)
-        above = bits - _SMALL  # wraps round below _SMALL
-        if np.maximum.reduce(above, None) >= _SAFE and np.maximum.reduce(above, None, where=c != 0, initial=0) >= _SAFE:
-            return None
-    else:  # of float16 and float32 all finite magnitudes are safe
-        del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
-        if not np.isfinite(c).all():
-            return None
-        c = c.astype(np.float64)
-        bits = c.view(np.uint64)
-    np.bitwise_and(bits, _EXPONENT, bits)
-    np.multiply(c, factor, c)
-    if wide:
-        np.add(x, c, buffer)
-    else:
-        buffer = x.astype(np.float64)
-        np.add(buffer, c, buffer)
-    np.subtract(buffer, c, buffer)
-    return [buffer] if slices == 1 else [buffer, *_further_slices(x - buffer, c, slices, kept)]
-
-
-def _further_slices(rest: Float64, c: Float64, slices: int, kept: int) -> Iterator[Float64]:
-    """What rounding left, in slices each on a grid finer by `kept` bits."""
-    for _ in range(slices - 1):
-        c = c * 2.0**-kept
-        piece = rest + c
-        piece -= c
-        rest = rest - piece
-        yield piece
-
-
 def _sum_of_slices(xs: list[Float64], ys: list[Float64]) -> Float64:
     """x1 y1, or x1 y1 + (x1 y2 + x2 y1), or x1 y1 + ((x1 y2 + x2 y1) + ((x1 y3 + x3 y1) + x2 y2))."""
-    high: Float64 = np.matmul(xs[0], ys[0])
+    first, second = xs[0], ys[0]
+    if first.ndim == 2 == second.ndim and first.size <= _DOT >= second.size:
+        high: Float64 = first.dot(second)
+    else:
+        high = np.matmul(first, second)
     if len(xs) == 1:
         return high
     low = np.matmul(xs[0], ys[1])

@@ -265,7 +265,11 @@ def radians(x: Vector) -> Vector:
 
 def relu(x: Any) -> Any:
     """max(x, 0)."""
-    return maximum(x, 0)
+    if x.__class__ is not np.ndarray or not x.shape or x.dtype.kind != "f":
+        return maximum(x, 0)
+    zeros = np.zeros(x.shape, x.dtype)  # against an array NumPy compares twice as fast as against a number
+    np.maximum(x, zeros, out=zeros)
+    return np.add(zeros, x.dtype.type(0), zeros)
 
 
 def log_sum_exp(x: Any) -> Any:

@@ -288,7 +288,10 @@ def as_method(function: Callable[..., Any]) -> Callable[..., Any]:
         array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None,
         where: Any = True,
     ) -> Any:  # fmt: skip
-        if np.ndim(array) == 0 and axis == 0:
+        if array.__class__ is np.ndarray and array.ndim and initial is None and where is True and not keepdims:
+            if dtype is None and out is None:
+                return function(array, axis)
+        elif np.ndim(array) == 0 and axis == 0:
             axis = None
         kinds = {} if dtype is None else {"dtype": dtype}  # the extrema take none
         return function(array, axis, out=out, keepdims=keepdims, initial=initial, where=where, **kinds)

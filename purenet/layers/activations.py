@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from purenet.arguments import check_number
-from purenet.arithmetic import native
+from purenet.arithmetic import native, pointwise
+from purenet.arithmetic.modes import Portable
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.records import static, struct
+from purenet.transforms.portable_array import PortableArray
 
 _ROOT_HALF = sqrt(0.5)
 _ROOT_TWO_OVER_PI = sqrt(2 / pi)
@@ -184,7 +186,8 @@ def _(layer: Relu, x: Any) -> Any:
     return _rectified(x)
 
 
-def _choose_relu(layer: Relu, x: Any) -> Kernel:
+def _choose_relu(layer: Relu, x: Any, mode: Portable | None) -> Kernel:
+    """`max(x, 0)`; `d x = g` where `y > 0`, else 0."""
     dtype = x.dtype
     zero = np.zeros((), dtype)  # an array without axes is quicker to compare with than a number
 
@@ -195,13 +198,19 @@ def _choose_relu(layer: Relu, x: Any) -> Kernel:
         factor *= g
         return (factor,)
 
-    return Kernel(_rectified, pull)
+    return Kernel(_rectified if mode is None else pointwise.relu, pull)
 
 
 @forward.register_own_rule
 def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
-    y = _rectified(x)
-    return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
+    y = _rectified(x) if x.__class__ is not PortableArray else PortableArray(pointwise.relu(x.value), x.mode)
+    return y, lambda g, wants_x: ((), _active(g, y) if wants_x else None)
+
+
+def _active(g: Any, y: Any) -> Any:
+    if g.__class__ is y.__class__ is PortableArray:
+        return PortableArray(g.value * (y.value > 0), g.mode)  # without asking the table of operations
+    return g * (y > 0)
 
 
 forward.register_kernels(Relu, _choose_relu)

@@ -6,16 +6,21 @@ Each record is followed by its forward function and its pullback rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from purenet.arguments import check_number
+from purenet.arithmetic import exact
+from purenet.arithmetic.modes import Portable
+from purenet.arithmetic.sums import total
 from purenet.errors import DtypeError, ShapeError
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.random import Key, bernoulli
 from purenet.records import Array, static, struct
+from purenet.transforms.portable_array import PortableArray, plain_of
 
 
 @struct
@@ -73,13 +78,17 @@ _SMALL = 1 << 13
 with zeros first."""
 
 
-def _choose_dense(layer: Dense, x: Any) -> Kernel | None:
+def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
-    weight = layer.weight
+    weight: Any = layer.weight
     if x.ndim != 2 or x.dtype is not weight.dtype or x.shape[1] != weight.shape[0]:
         return None
-    multiply = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
-    ones = _ones(x)
+    multiply: Any
+    if mode is not None:
+        multiply, sum_of_rows = partial(exact.matmul, slices=mode.slices), _total_of_rows
+    else:
+        multiply = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+        sum_of_rows = _ones(x).dot
 
     def value(x: Any, weight: Any, bias: Any) -> Any:
         y = multiply(x, weight)
@@ -87,40 +96,59 @@ def _choose_dense(layer: Dense, x: Any) -> Kernel | None:
         return y
 
     def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
-        return multiply(x.T, g), ones.dot(g), multiply(g, weight.T) if wants_x else None
+        return multiply(x.transpose(), g), sum_of_rows(g), multiply(g, weight.T) if wants_x else None
 
     def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
-        return multiply(x.T, g), multiply(g, weight.T) if wants_x else None
+        return multiply(x.transpose(), g), multiply(g, weight.T) if wants_x else None
 
     return Kernel(multiply, pull_without_bias) if layer.bias is None else Kernel(value, pull)
 
 
-_SMALL = 1 << 13
-"""Elements of the operands up to which `x.dot(y)` is quicker than `x @ y`: it takes less to call, but fills the result
-with zeros first."""
+def _total_of_rows(matrix: Any) -> Any:
+    return total(matrix, 0)
 
 
 @forward.register_own_rule
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
-    weight, bias = layer.weight, layer.bias
-    kernel = _choose_dense(layer, x) if x.__class__ is weight.__class__ is np.ndarray else None
+    weight: Any = layer.weight
+    bias, cls = layer.bias, weight.__class__
+    mode = weight.mode if x.__class__ is cls is PortableArray and x.mode is weight.mode else None
+    kernel = _choose_dense(layer, x, mode) if x.__class__ is cls is np.ndarray or mode is not None else None
     if kernel is not None:
         leaves = (weight,) if bias is None else (weight, bias)
-        y = kernel.value(x, *leaves)
-
-        def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-            if g.__class__ is not np.ndarray or g.dtype is not weight.dtype:
-                return _pull_any(layer, x, g, wants_x)
-            *found, d_x = kernel.pull(g, wants_x, x, y, *leaves)
-            return found, d_x
-
-        return y, pull
+        return _by_kernel(kernel, layer, x, leaves) if mode is None else _portably(kernel, layer, x, leaves, mode)
     if not _fits(x, weight):
         raise _misfit(x, weight)
     y = x @ weight
     if bias is not None:
         y += bias
     return y, lambda g, wants_x: _pull_any(layer, x, g, wants_x)
+
+
+def _by_kernel(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any]) -> tuple[Any, LayerPull]:
+    y = kernel.value(x, *leaves)
+
+    def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        if g.__class__ is not np.ndarray or g.dtype is not y.dtype:
+            return _pull_any(layer, x, g, wants_x)
+        *found, d_x = kernel.pull(g, wants_x, x, y, *leaves)
+        return found, d_x
+
+    return y, pull
+
+
+def _portably(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any], mode: Portable) -> tuple[Any, LayerPull]:
+    """The same in portable arithmetic: the kernel is given what the values stand for."""
+    plain_x, plain = x.operand or x.value, [plain_of(leaf) for leaf in leaves]
+    y = kernel.value(plain_x, *plain)
+
+    def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        if g.__class__ is not PortableArray or g.mode is not mode or g.dtype is not y.dtype:
+            return _pull_any(layer, x, g, wants_x)
+        *found, d_x = kernel.pull(g.value, wants_x, plain_x, y, *plain)
+        return [PortableArray(leaf, mode) for leaf in found], PortableArray(d_x, mode) if wants_x else None
+
+    return PortableArray(y, mode), pull
 
 
 def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], Any]:
@@ -132,7 +160,7 @@ def _pull_any(layer: Dense, x: Any, g: Any, wants_x: bool) -> tuple[list[Any], A
     leaves = [rows.T @ g_rows]
     if layer.bias is not None:
         is_array = g_rows.__class__ is np.ndarray
-        leaves.append(_ones(g_rows).dot(g_rows) if is_array else np.add.reduce(g_rows, axis=0))
+        leaves.append(_ones(g_rows).dot(g_rows) if is_array else g_rows.sum(axis=0))
     if leaves[0].dtype is not weight.dtype:
         leaves = [leaf.astype(weight.dtype) for leaf in leaves]
     return leaves, g @ weight.T if wants_x else None

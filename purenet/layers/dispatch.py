@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints, overload
 import numpy as np
 
 from purenet import tree
+from purenet.arithmetic.modes import Portable
 from purenet.errors import DtypeError
 from purenet.records import is_struct, is_struct_type
 from purenet.transforms.linearise import Pullback, checked, is_plain, linearise
@@ -103,7 +104,7 @@ class Forward:
 
     def __init__(self) -> None:
         self._entries: dict[type, Entry] = {}
-        self._kernels: dict[type, Callable[[Any, Any], Kernel | None]] = {}
+        self._kernels: dict[type, Callable[[Any, Any, Portable | None], Kernel | None]] = {}
         self.simple_rules: dict[type, LayerRule] = {}
 
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
@@ -175,14 +176,14 @@ class Forward:
             self.simple_rules[layer] = rule
         return rule
 
-    def register_kernels(self, cls: type, choose: Callable[[Any, Any], Kernel | None]) -> None:
-        """Register `choose(layer, x)`: the kernel of a layer for an array like `x`, or None if it has none for such."""
+    def register_kernels(self, cls: type, choose: Callable[[Any, Any, Portable | None], Kernel | None]) -> None:
+        """Register `choose(layer, x, mode)`: the kernel of a layer for an array like `x` in an arithmetic, if any."""
         self._kernels[cls] = choose
 
-    def kernel(self, layer: Any, x: Any) -> Kernel | None:
-        """The kernel of a layer for arrays like `x`."""
+    def kernel(self, layer: Any, x: Any, mode: Portable | None) -> Kernel | None:
+        """The kernel of a layer for arrays like `x` in an arithmetic, native if None; None if it has none."""
         choose = self._kernels.get(type(layer))
-        return None if choose is None else choose(layer, x)
+        return None if choose is None else choose(layer, x, mode)
 
     def entry(self, cls: type) -> Entry:
         """What is registered for a type of layer."""

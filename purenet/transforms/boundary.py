@@ -7,6 +7,7 @@ derivatives: the cotangent of what enters leaves, and the other way round.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -14,18 +15,23 @@ import numpy as np
 
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ContractError
-from purenet.transforms.portable_array import PortableArray, check_real
+from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portable_operators import check_real
 from purenet.transforms.rule import Linear
-from purenet.transforms.tracer import Traced
+from purenet.transforms.tracer import Traced, plain
+
+_REAL = "dfe?bBhHiIlLqQ"
+"""The dtypes that need no further look."""
 
 
 def enter(value: Any, mode: Portable) -> Any:
     """A leaf as a value of portable arithmetic; arrays cannot be written to through it."""
     cls = value.__class__
     if cls is np.ndarray:
-        if value.dtype.kind in "SUVMm":
-            return value
-        check_real(value)
+        if value.dtype.char not in _REAL:
+            if value.dtype.kind in "SUVMm":
+                return value
+            check_real(value)
         if value.flags.writeable:
             value = value.view()
             value.flags.writeable = False
@@ -63,6 +69,12 @@ def canonical(value: Any) -> Any:
     if not undefined.any():
         return value
     return np.where(undefined, value.dtype.type(np.nan), value)[()]
+
+
+def is_finite(leaf: Any) -> bool:
+    """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
+    value = leaf if leaf.__class__ is np.ndarray else leave(plain(leaf))
+    return value.dtype.kind != "f" or math.isfinite(np.vdot(value, value))
 
 
 _ENTER = Linear(lambda out, value, mode: lambda g: leave(g))

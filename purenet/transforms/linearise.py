@@ -94,9 +94,12 @@ def linearise(
     return trace(f, args, kwargs, wanted)
 
 
+_UNTRACED = frozenset({np.ndarray, PortableArray})
+
+
 def _are_plain(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     for arg in args:
-        if arg.__class__ is not np.ndarray and not is_plain(arg):
+        if arg.__class__ not in _UNTRACED and not is_plain(arg):
             return False
     return not kwargs or is_plain(kwargs)
 

@@ -8,18 +8,18 @@ table, or refused. The way in and out is in `boundary`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
-from purenet.arithmetic import exact
 from purenet.arithmetic.contract import CONTRACT, PRODUCTS
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.pointwise import converted
-from purenet.arithmetic.promotion import LEGACY, common_dtype
-from purenet.errors import ContractError, DtypeError
-from purenet.transforms.array_interface import ArrayMethods, name_of
+from purenet.arithmetic.promotion import LEGACY
+from purenet.arithmetic.slicing import Operand
+from purenet.errors import ContractError
+from purenet.transforms.array_interface import name_of
+from purenet.transforms.portable_operators import PortableOperators, check_real, promoted, write
 from purenet.transforms.rule import Composite, constant
 from purenet.transforms.rules import RULES
 from purenet.transforms.rules.elementwise import cast, choose_between, limit, root
@@ -30,7 +30,7 @@ from purenet.transforms.rules.reductions import recurrence
 from purenet.transforms.rules.shape import join_arrays, pad_with_zeros, place_diagonal
 from purenet.transforms.tracer import Traced, apply as apply_traced
 
-_NUMBERS = (int, float)
+_ARRAYS = (np.ndarray, np.generic)
 _FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
 
 
@@ -38,19 +38,25 @@ class _UnknownAttributeError(ContractError, AttributeError):
     """An attribute of arrays that values of portable arithmetic do not have."""
 
 
-class PortableArray(ArrayMethods):
+class PortableArray(PortableOperators):
     """An array, a NumPy scalar or a Python float on which every operation follows the numeric contract.
 
     Attributes:
         value: what it stands for.
         mode: the arithmetic.
+        operand: the value with slices kept for products to come, or None.
     """
 
-    __slots__ = ("mode", "value")
+    __slots__ = ("mode", "operand", "value")
 
-    def __init__(self, value: Any, mode: Portable) -> None:
+    def __init__(self, value: Any, mode: Portable, operand: Operand | None = None) -> None:
         self.value = value
         self.mode = mode
+        self.operand = operand
+
+    def carry_out(self, function: Any, args: Any, mode: Portable) -> Any:
+        """The result of a call of NumPy on plain arguments, by the table."""
+        return call(function, args, {}, mode)
 
     def __repr__(self) -> str:
         return f"PortableArray({self.value!r})"
@@ -80,18 +86,23 @@ class PortableArray(ArrayMethods):
     # What NumPy and purenet's own functions ask of an object that takes their calls over.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        classes = {a.__class__ for a in args}
-        if Traced in classes:
-            return NotImplemented
-        if list in classes or tuple in classes:
-            args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
+        mode: Any = None
+        for a in args:
+            cls = a.__class__
+            if cls is PortableArray:
+                if mode is None or a.mode.slices > mode.slices:
+                    mode = a.mode
+            elif cls is Traced:
+                return NotImplemented
+            elif cls is list or cls is tuple:
+                args = tuple([np.asarray(a) if isinstance(a, list | tuple) else a for a in args])
         if kwargs and method == "__call__" and kwargs.get("where", True) is not True:
             name = ufunc.__name__
             raise ContractError(
                 f"np.{name} with where= leaves elements unset; write np.where(mask, np.{name}(...), other)"
             )
         out = kwargs.pop("out", None) if kwargs else None
-        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, _mode_among(args))
+        result = call(ufunc if method == "__call__" else (ufunc, method), args, kwargs, mode)
         return result if out is None or out[0] is None else _written(out, result, ufunc)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -101,6 +112,8 @@ class PortableArray(ArrayMethods):
 
     @staticmethod
     def __purenet_apply__(function: Any, args: Any, kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs:
+            return call(function, args, kwargs, args[0].mode)
         if any([arg.__class__ is Traced for arg in args]):
             return apply_traced(function, args, kwargs)
         return call(function, args, kwargs, _mode_among(args))
@@ -159,7 +172,8 @@ class PortableArray(ArrayMethods):
     @property
     def T(self) -> Any:
         """The array with its axes reversed."""
-        return PortableArray(self.value.T, self.mode)
+        operand = self.operand
+        return PortableArray(self.value.T, self.mode, operand and operand.transpose())
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """The elements in another shape."""
@@ -172,6 +186,14 @@ class PortableArray(ArrayMethods):
     def copy(self, order: Any = "C") -> Any:
         """A copy."""
         return PortableArray(self.value.copy(order), self.mode)
+
+    def sum(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        """`np.sum`."""
+        return call(np.sum, (self, axis, dtype), options, self.mode)
+
+    def mean(self, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+        """`np.mean`."""
+        return call(np.mean, (self, axis, dtype), options, self.mode)
 
     def conj(self) -> Any:
         """The array itself: these values are real."""
@@ -201,7 +223,7 @@ def call(function: Any, args: Any, kwargs: dict[str, Any], mode: Portable) -> An
     if carry_out is not None:
         given = [a.value if a.__class__ is PortableArray else plain_of(a) for a in args]
         if LEGACY and isinstance(function, np.ufunc) and function is not np.ldexp:
-            given = _promoted(given)
+            given = promoted(given)
         if kwargs:
             kwargs = {name: plain_of(value) for name, value in kwargs.items()}
         result = carry_out(*given, **kwargs)
@@ -271,20 +293,13 @@ def plain_of(value: Any) -> Any:
 
 def wrapped(result: Any, mode: Portable) -> Any:
     """The result of a call: arrays and NumPy scalars, also in tuples and lists, as portable values."""
-    if isinstance(result, np.ndarray | np.generic):
+    if result.__class__ is np.ndarray or isinstance(result, _ARRAYS):
         check_real(result)
         return PortableArray(result, mode)
-    if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray | np.generic) for item in result):
+    if isinstance(result, tuple | list) and any(isinstance(item, _ARRAYS) for item in result):
         items = [wrapped(item, mode) for item in result]
         return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
     return result
-
-
-def check_real(value: Any) -> None:
-    """Raise a `ContractError` if an array is of complex or extended numbers, or of objects."""
-    if value.dtype.char in "gFDGO":
-        problem = f"{value.dtype} is outside the numeric contract, which is about real numbers of at most 64 bits"
-        raise ContractError(f"{problem}; convert it with .astype(np.float64)")
 
 
 def _written(out: Any, result: Any, ufunc: Any) -> Any:
@@ -292,149 +307,5 @@ def _written(out: Any, result: Any, ufunc: Any) -> Any:
     target = out[0]
     if len(out) > 1 or target.__class__ is not PortableArray:
         raise ContractError(f"np.{ufunc.__name__} with out= other than one value of portable arithmetic is refused")
-    _write(target.value, plain_of(result))
+    write(target.value, plain_of(result))
     return target
-
-
-def _write(array: Any, result: Any) -> None:
-    """Write a result into an array, if its dtype may become that of the array as NumPy's in-place operators have it."""
-    if not np.can_cast(result.dtype, array.dtype, "same_kind"):
-        raise DtypeError(f"a result of {result.dtype} cannot be written into an array of {array.dtype}; make a new one")
-    array[...] = result
-
-
-def _promoted(args: list[Any]) -> list[Any]:
-    """The operands of a ufunc as NumPy 2 promotes them: NumPy 1 looks at the values of those without dimensions."""
-    if all([getattr(a, "shape", ()) for a in args]):
-        return args
-    strong = [a.dtype for a in args if hasattr(a, "dtype")]
-    if not strong:
-        return args
-    dtype = common_dtype(tuple(args))
-    for a in args:
-        if a.__class__ is int and dtype.kind in "iu" and not np.iinfo(dtype).min <= a <= np.iinfo(dtype).max:
-            raise OverflowError(f"Python integer {a} out of bounds for {dtype}")  # as NumPy 2
-    return [a if a.__class__ is bool else np.asarray(a).astype(dtype)[()] for a in args]
-
-
-# Operators.
-
-_PLAIN = (int, float, np.generic)
-_EXACT = frozenset({np.add, np.subtract, np.multiply, np.divide})
-_matmul = PRODUCTS[np.matmul]
-
-
-def _binary(symbol: Callable[[Any, Any], Any], ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """An operator and its reflection. `+ - * /` are fixed by IEEE 754 and are carried out as they are."""
-    is_exact = ufunc in _EXACT and not LEGACY
-
-    def forwards(self: PortableArray, other: Any) -> Any:
-        cls = other.__class__
-        mode = self.mode
-        if cls is PortableArray:
-            mode = mode if other.mode.slices <= mode.slices else other.mode
-            other = other.value
-        elif cls is Traced:
-            return NotImplemented
-        elif cls is not np.ndarray and not isinstance(other, _PLAIN):
-            return ufunc(self, other) if isinstance(other, list | tuple) else NotImplemented
-        elif hasattr(other, "dtype"):
-            check_real(other)
-        if is_exact:
-            return PortableArray(symbol(self.value, other), mode)
-        if ufunc is np.matmul:
-            product = exact.matmul if self.dtype.kind == "f" else _matmul
-            return PortableArray(product(self.value, other, mode.slices), mode)
-        return _number_like(call(ufunc, (self.value, other), {}, mode), self.value, other)
-
-    def backwards(self: PortableArray, other: Any) -> Any:
-        if other.__class__ is not np.ndarray and not isinstance(other, _PLAIN):
-            return ufunc(other, self) if isinstance(other, list | tuple) else NotImplemented
-        if hasattr(other, "dtype"):
-            check_real(other)
-        if is_exact:
-            return PortableArray(symbol(other, self.value), self.mode)
-        return _number_like(call(ufunc, (other, self.value), {}, self.mode), other, self.value)
-
-    return forwards, backwards
-
-
-def _number_like(result: Any, a: Any, b: Any) -> Any:
-    """A result of Python numbers alone stays one, so that it does not widen a float32 later."""
-    if a.__class__ in _NUMBERS and b.__class__ in _NUMBERS and result.value.dtype.kind == "f":
-        return PortableArray(float(result.value), result.mode)
-    return result
-
-
-def _in_place(symbol: Callable[[Any, Any], Any], ufunc: Any) -> Callable[[PortableArray, Any], Any]:
-    """An in-place operator: into the array where it is exact, else the new value is written there."""
-    evaluate = getattr(operator, f"i{symbol.__name__.rstrip('_')}")
-    is_exact = ufunc in _EXACT
-
-    def assign(self: PortableArray, other: Any) -> Any:
-        if other.__class__ is Traced:
-            return NotImplemented
-        if is_exact and not LEGACY and isinstance(self.value, np.ndarray):
-            other = plain_of(other)
-            if hasattr(other, "dtype"):
-                check_real(other)
-            self.value = evaluate(self.value, other)
-            return self
-        result = symbol(self, other)
-        if isinstance(self.value, np.ndarray):
-            _write(self.value, result.value)
-            return self
-        return result
-
-    return assign
-
-
-def _comparable(a: Any, b: Any) -> Any:
-    """Operands of a comparison, which NumPy 1 would round to the dtype of the one with dimensions."""
-    if not LEGACY or not {getattr(a, "dtype", _FLOAT64).kind, getattr(b, "dtype", _FLOAT64).kind} <= {"f"}:
-        return a, b
-    if (a.__class__ in _NUMBERS and b.__class__ in _NUMBERS) or not isinstance(b, (*_PLAIN, np.ndarray)):
-        return a, b
-    return _promoted([a, b])
-
-
-def _comparison(symbol: Callable[[Any, Any], Any]) -> Callable[[PortableArray, Any], Any]:
-    def compare(self: PortableArray, other: Any) -> Any:
-        if other.__class__ is Traced:
-            return NotImplemented
-        return wrapped(symbol(*_comparable(self.value, plain_of(other))), self.mode)
-
-    return compare
-
-
-def _unary(symbol: Callable[[Any], Any]) -> Callable[[PortableArray], Any]:
-    return lambda self: PortableArray(symbol(self.value), self.mode)
-
-
-def _install_operators() -> None:
-    for name, ufunc in (
-        ("add", np.add),
-        ("sub", np.subtract),
-        ("mul", np.multiply),
-        ("truediv", np.divide),
-        ("floordiv", np.floor_divide),
-        ("mod", np.remainder),
-        ("pow", np.power),
-        ("matmul", np.matmul),
-        ("and_", np.bitwise_and),
-        ("or_", np.bitwise_or),
-        ("xor", np.bitwise_xor),
-    ):
-        symbol = getattr(operator, name)
-        name = name.rstrip("_")
-        forwards, backwards = _binary(symbol, ufunc)
-        setattr(PortableArray, f"__{name}__", forwards)
-        setattr(PortableArray, f"__r{name}__", backwards)
-        setattr(PortableArray, f"__i{name}__", _in_place(symbol, ufunc))
-    for name in ("neg", "pos", "abs", "invert"):
-        setattr(PortableArray, f"__{name}__", _unary(getattr(operator, name)))
-    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(PortableArray, f"__{name}__", _comparison(getattr(operator, name)))
-
-
-_install_operators()

@@ -26,16 +26,14 @@ class Plan:
     Args:
         owner: the step function.
         choose_loss: chooses the kernel of its loss.
-        optimizer: its optimizer.
         net: a network of the structure, whose leaves are arrays.
     """
 
-    __slots__ = ("_choose_loss", "_forms", "_optimizer", "_runs", "_structure", "owner")
+    __slots__ = ("_choose_loss", "_forms", "_runs", "_structure", "owner")
 
-    def __init__(self, owner: Any, choose_loss: ChooseKernel, optimizer: Any, net: Any) -> None:
+    def __init__(self, owner: Any, choose_loss: ChooseKernel, net: Any) -> None:
         self.owner = owner
         self._choose_loss = choose_loss
-        self._optimizer = optimizer
         self._forms = [(leaf.shape, leaf.dtype) for leaf in tree.leaves(net)]
         self._structure = tree.with_leaves(net, [0] * len(self._forms))
         self._runs: dict[Any, Any] = {}  # by the form of a batch: the step, or None, or how often it was met so far
@@ -64,13 +62,13 @@ class Plan:
             if meetings or len(self._runs) < _MOST_FORMS:
                 self._runs[form] = meetings + 1
             return None
-        run = self._runs[form] = written_out(state, self._choose_loss, self._optimizer, x, y)
+        run = self._runs[form] = written_out(self.owner, self._choose_loss, state, x, y)
         return run
 
 
-def written_out(state: State, choose_loss: ChooseKernel, optimizer: Any, x: Any, y: Any) -> Run | None:
+def written_out(owner: Any, choose_loss: ChooseKernel, state: State, x: Any, y: Any) -> Run | None:
     """The step for states and batches of the form of these, or None if it cannot be written out."""
-    source = step_source(state, choose_loss, optimizer, x, y)
+    source = step_source(owner, choose_loss, state, x, y)
     if source is None:
         return None
     exec(compile(source.text(), "<a step of training>", "exec"), source.names)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from purenet import tree
+from purenet.arithmetic.modes import Portable
 from purenet.layers.combinators import Sequential
 from purenet.layers.dispatch import ForeignPull, forward
 from purenet.losses import ChooseKernel
@@ -22,23 +23,35 @@ from purenet.optimizers.part import Chain, act, act_after_factor
 from purenet.random import fold_in
 from purenet.records import fields_of, is_struct
 from purenet.state import State, advanced, made_state
+from purenet.transforms.boundary import is_finite
 from purenet.unrolled.text import Source, listed
 from purenet.unrolled.update import write_update
 from purenet.walk import branches
 
 
-def step_source(state: State, choose_loss: ChooseKernel, optimizer: Any, x: Any, y: Any) -> Source | None:
-    """The source of `run(state, (x, y))`, or None if there are things in it that have to be asked at every step."""
+def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: Any) -> Source | None:
+    """The source of `run(state, (x, y))`, or None if there are things in it that have to be asked at every step.
+
+    Args:
+        step: the step function, with its optimizer and its arithmetic.
+        choose_loss: chooses the kernel of its loss.
+        state, x, y: a state and a batch like those that `run` will be given.
+    """
     net, leaves, source = state.net, state.leaves, Source("run(state, batch)")
+    optimizer, mode = step.optimizer, step.arithmetic
     are_alike = x.dtype.char in "fd" and all(leaf.dtype is x.dtype for leaf in leaves)
     if not (leaves and are_alike and _is_of_records(net)):
         return None
-    source.write("a0, y = batch", f"{listed('p', range(len(leaves)))}, = state.leaves", "step = state.step")
+    if mode is None:
+        source.write("a0, y = batch")
+    else:
+        source.write(f"a0, y = {source.name('operands', step.operands)}(batch)")
+    source.write(f"{listed('p', range(len(leaves)))}, = state.leaves", "step = state.step")
     layers = list(_layers(net, "state.net", "drawn"))
     if any(key != "None" for _, _, key in layers):
         source.write(f"drawn = None if state.key is None else {source.name('fold_in', fold_in)}(state.key, step)")
-    prediction, back = _write_forward(source, layers, state, x)
-    loss = None if prediction is None else choose_loss(prediction, y)
+    prediction, back = _write_forward(source, layers, state, x, mode)
+    loss = None if prediction is None else choose_loss(prediction, y, mode)
     if loss is None:
         return None
     value, pull = source.name("loss_value", loss.value), source.name("loss_pull", loss.pull)
@@ -51,13 +64,17 @@ def step_source(state: State, choose_loss: ChooseKernel, optimizer: Any, x: Any,
         if isinstance(part, Factor):
             source.write(f"factor{i} = {source.name(f'factor_at{i}', part.factor_at)}(step)")
             source.write(f"if factor{i}.__class__ is not float: return None")
-    leads = bool(parts) and isinstance(parts[0], Factor)
+    # a number instead of the gradient, which portable arithmetic would round differently
+    leads = bool(parts) and isinstance(parts[0], Factor) and mode is None
     source.write(f"g = {pull}({source.name('number', x.dtype.type)}({'factor0' if leads else '1'}), kept)", *back)
     if all(isinstance(part, Factor | PackedPart) for part in parts):
         if not write_update(source, optimizer, parts, int(leads), state):
             return None
     else:
         _write_general_update(source, optimizer, leads, len(leaves))
+    if mode is not None:
+        leaves_of, finite = source.name("leaves_of", tree.leaves), source.name("is_finite", is_finite)
+        source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
     new = _write_record(source, net, iter([f"d{n}" for n in range(len(leaves))]))
     made = source.name("made_state", made_state)
     source.write(f"return {made}(step + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
@@ -81,7 +98,7 @@ def _layers(net: Any, place: str, key: str) -> Iterator[tuple[Any, str, str]]:
 
 
 def _write_forward(
-    source: Source, layers: Iterable[tuple[Any, str, str]], state: State, x: Any
+    source: Source, layers: Iterable[tuple[Any, str, str]], state: State, x: Any, mode: Portable | None
 ) -> tuple[Any, list[str]]:
     """Write the way from `a0` to the prediction; return the prediction for `x`, and the lines of the way back."""
     back: list[str] = []
@@ -89,13 +106,15 @@ def _write_forward(
     for i, (layer, place, key) in enumerate(layers):
         parameters = tree.leaves(layer)
         numbers = range(first, first := first + len(parameters))
-        kernel = forward.kernel(layer, x)
+        kernel = forward.kernel(layer, x, mode)
         if kernel is not None:
             value, pull = source.name(f"value{i}", kernel.value), source.name(f"pull{i}", kernel.pull)
             source.write(f"a{i + 1} = {value}({', '.join([f'a{i}', *(f'p{n}' for n in numbers)])})")
             given = ", ".join(["g", str(i > 0), f"a{i}", f"a{i + 1}", *(f"p{n}" for n in numbers)])
             back.insert(0, f"{', '.join([*(f'd{n}' for n in numbers), 'g'])}, = {pull}({given})")
             x = kernel.value(x, *parameters)
+        elif mode is not None:
+            return None, []
         else:
             x, pulled = forward.linearise(layer, x, None if key == "None" else state.key, True)
             if pulled.__class__ is ForeignPull:  # which might return arrays that somebody else holds

@@ -1,0 +1,218 @@
+"""The operands of exact products, cut into slices: each line rounded to so few bits that no product of slices rounds.
+
+A *line* is a row of the left operand or a column of the right one: what a product contracts. With `c` near
+`2**(52 + e - kept)`, where `2**(e - 1)` is the power of two below the largest magnitude of the line, `x + c - c` is `x`
+rounded to a multiple of `2**(e - kept)`, ties to even: that is how far apart floats near `c` are. What rounding removed
+is a further slice.
+
+Magnitudes are compared as the integers of their bits, which have the same order and are quicker. An operation on an
+array and a vector that is spread over it takes NumPy twice as long as one on two arrays of a shape, so constants are
+written out, for a large array in part.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from purenet.records import Array
+
+Float64: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Integer: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+BLOCK = 2048
+"""Contractions longer than this are cut into blocks of this length and a rest."""
+
+_SIGNIFICAND = 53
+_FLOAT64, _INT64 = np.dtype(np.float64), np.dtype(np.int64)
+_BITS = {"d": _INT64, "f": np.dtype(np.int32), "e": np.dtype(np.int16)}
+"""The integers of the width of each float."""
+
+_maximum: Any = np.maximum.reduce
+
+_EXPONENT = np.int64(0x7FF0000000000000)
+"""The exponent bits of a float64."""
+
+_LOWEST, _HIGHEST = 0x23C0000000000000, 0x5C10000000000000
+"""The bits of 2**-451 and 2**450. From the one up to the other, no product or sum of slices overflows or underflows."""
+
+_TOO_LARGE = {"d": _HIGHEST, "f": 0x7F800000, "e": 0x7C00}
+"""Of float16 and float32 all finite magnitudes are safe."""
+
+_ONE = np.uint64(1)
+
+_SMALL = _WRITTEN_OUT = 1 << 14
+"""For arrays with at most so many elements, constants are written out in full."""
+
+_WIDE = 4096
+"""For the columns of a larger one, they are written out for this many neighbouring elements or a few more."""
+
+_FOLDED = 1 << 13
+"""Columns of an array with more elements than this are looked at in fewer, wider rows."""
+
+
+class Operand:
+    """A matrix that products come back to, with the slices that they have cut of it.
+
+    Args:
+        matrix: an array of float16, float32 or float64 that nobody writes to.
+    """
+
+    __slots__ = ("_is_transposed", "_slices", "matrix")
+
+    def __init__(self, matrix: Array, slices: dict[Any, list[Float64]] | None = None, transposed: bool = False) -> None:
+        self.matrix = matrix
+        self._slices = {} if slices is None else slices
+        self._is_transposed = transposed
+
+    def transpose(self) -> Operand:
+        """The transposed matrix, with the same slices."""
+        return Operand(self.matrix.T, self._slices, not self._is_transposed)
+
+    @property
+    def has_slices(self) -> bool:
+        """Whether a product has cut any."""
+        return bool(self._slices)
+
+    def cut(self, of_rows: bool, count: int) -> list[Float64] | None:
+        """`cut`, done once."""
+        part = (of_rows is self._is_transposed, count)
+        slices = self._slices.get(part)
+        if slices is None:
+            slices = cut(self.matrix, of_rows, count)
+            if slices is not None:
+                self._slices[part] = [piece.T for piece in slices] if self._is_transposed else slices
+            return slices
+        return [piece.T for piece in slices] if self._is_transposed else slices
+
+
+def are_small(x: Any, y: Any) -> bool:
+    """Whether `cut_small` takes two operands: small matrices of float64 of fitting shapes, of which nothing is kept."""
+    return (
+        x.__class__ is np.ndarray is y.__class__
+        and 0 < x.size <= _SMALL >= y.size > 0
+        and x.ndim == 2 == y.ndim
+        and x.dtype is _FLOAT64 is y.dtype
+        and x.shape[1] == y.shape[0] <= BLOCK
+    )
+
+
+def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
+    """One slice of the rows of x and one of the columns of y, both small; None if magnitudes are not safe.
+
+    This is `cut` twice, in fewer calls: for small matrices they are what takes time.
+    """
+    rows, length = x.shape
+    x_axis, y_axis = 1, 0
+    if not x.flags.c_contiguous:
+        x, x_axis = x.T, 0
+    if not y.flags.c_contiguous:
+        y, y_axis = y.T, 1
+    first, second = np.absolute(x), np.absolute(y)
+    largest = np.empty(rows + y.shape[1 - y_axis], _INT64)
+    _maximum(first.view(_INT64), x_axis, None, largest[:rows])
+    _maximum(second.view(_INT64), y_axis, None, largest[rows:])
+    if largest.item(largest.argmax()) >= _HIGHEST:
+        return None
+    if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
+        return None
+    c = _constants(largest, length)
+    full = np.empty(x.shape)
+    full[...] = c[:rows, None] if x_axis else c[:rows]
+    np.add(x, full, first)
+    np.subtract(first, full, first)
+    full = np.empty(y.shape)
+    full[...] = c[rows:, None] if y_axis else c[rows:]
+    np.add(y, full, second)
+    np.subtract(second, full, second)
+    return first if x_axis else first.T, second.T if y_axis else second
+
+
+def _is_any_tiny(largest: Any) -> bool:
+    """Whether one of the magnitudes, given by their bits, is too small and not zero."""
+    above = largest.view(np.uint64) - _ONE  # of which 0 - 1 is the largest of all
+    return bool(above.item(above.argmin()) < _LOWEST - 1)
+
+
+def _constants(largest: Any, length: int) -> Float64:
+    """What to add and subtract, for lines of a length, in the place of the bits of their largest magnitudes."""
+    np.bitwise_and(largest, _EXPONENT, largest)
+    c: Float64 = largest.view(_FLOAT64)
+    return np.multiply(c, 1.5 * 2.0 ** (_SIGNIFICAND - bits_kept(length)), c)
+
+
+def bits_kept(length: int) -> int:
+    """How many bits a slice has, for a block of a length."""
+    return (_SIGNIFICAND - (length - 1).bit_length()) // 2
+
+
+def cut(x: Array | Operand, of_rows: bool, count: int) -> list[Float64] | None:
+    """So many slices of the rows, or the columns, of matrices of floats; None if their magnitudes are not safe."""
+    if isinstance(x, Operand):
+        return x.cut(of_rows, count)
+    if x.ndim == 2 and not x.flags.c_contiguous:
+        slices = _cut(x.T, -2 if of_rows else -1, count)
+        return slices and [piece.T for piece in slices]
+    return _cut(x, -1 if of_rows else -2, count)
+
+
+def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
+    """The slices of the lines along an axis."""
+    buffer = np.absolute(x)
+    char = buffer.dtype.char
+    largest = _largest(buffer.view(_BITS[char]), axis)
+    if largest.item(largest.argmax()) >= _TOO_LARGE[char]:
+        return None
+    if char == "d":
+        if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
+            return None
+    else:
+        largest = largest.view(buffer.dtype).astype(_FLOAT64).view(_INT64)
+        del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
+        buffer = x = x.astype(_FLOAT64)
+    c = _constants(largest, x.shape[axis])
+    slices: list[Float64] = []
+    while len(slices) < count - 1:
+        slices.append(_round(x, c, axis, np.empty_like(buffer)))
+        x = np.subtract(x, slices[-1], buffer)
+        c = c * 2.0 ** -bits_kept(x.shape[axis])
+    return [*slices, _round(x, c, axis, buffer)]
+
+
+def _largest(bits: Any, axis: int) -> Any:
+    """The largest of each line, with the axis kept."""
+    if axis == -2 and bits.ndim == 2 and bits.size > _FOLDED and bits.flags.c_contiguous:
+        rows, columns = bits.shape
+        count = 1024 // columns
+        if 1 < count <= rows:
+            whole = rows - rows % count
+            folded = _maximum(bits[:whole].reshape(-1, count * columns), 0).reshape(count, columns)
+            found = _maximum(folded, 0, None, None, True)
+            return found if whole == rows else np.maximum(found, _maximum(bits[whole:], 0))
+    return _maximum(bits, axis, None, None, True)
+
+
+def _round(x: Float64, c: Float64, axis: int, out: Float64) -> Float64:
+    """x + c - c, for a constant of each line."""
+    add, subtract = np.add, np.subtract
+    if x.size <= _WRITTEN_OUT:
+        full = np.empty_like(out)
+        full[...] = c
+        add(x, full, out)
+        return subtract(out, full, out)
+    whole = 0
+    if axis == -2 and x.ndim == 2 and x.flags.c_contiguous:
+        rows, columns = x.shape
+        count = _WIDE // columns + 1
+        whole = rows - rows % count
+        if whole:
+            wide = np.empty((count, columns))
+            wide[...] = c
+            vector, part = wide.reshape(-1), out[:whole].reshape(-1, count * columns)
+            add(x[:whole].reshape(part.shape), vector, part)
+            subtract(part, vector, part)
+    if whole < x.shape[0]:
+        add(x[whole:], c, out[whole:])
+        subtract(out[whole:], c, out[whole:])
+    return out

@@ -1,0 +1,94 @@
+"""A batch that comes again at the next step: its arrays enter portable arithmetic with the slices cut for the last one.
+
+In training on a full batch, most of what products prepare is prepared of the same arrays at every step. So a portable
+step keeps the arrays of the batch that it saw last, and what products have cut of them. That changes no bit of any
+result. It is one attribute, assigned at once and never changed in place, so that threads may share a step; it keeps
+alive at most the arrays of one batch and, of those with up to `LARGEST` elements, a copy and their slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet.arithmetic.modes import Portable
+from purenet.arithmetic.slicing import Operand
+from purenet.records import frozen, own
+from purenet.transforms.boundary import enter
+from purenet.transforms.portability import entered
+from purenet.transforms.portable_array import PortableArray
+
+SMALLEST, LARGEST = 1 << 12, 1 << 20
+"""Slices are kept of arrays with so many elements; those of smaller ones are cut as quickly as they are found again."""
+
+_FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
+
+
+class _Seen(NamedTuple):
+    """An array of the last batch."""
+
+    array: Any
+    operand: Operand | None = None
+    """What is kept of it, from the second time that it comes."""
+    is_copied: bool = False
+    """Whether others may write to the array, so that what is kept is a copy."""
+    is_used: bool = True
+    """Whether products have asked for slices of it, as far as is known."""
+
+
+_NOTHING: Mapping[int, _Seen] = MappingProxyType({})
+
+
+class LastBatch:
+    """The base of a record that keeps what it knows of the batch that it saw last, beside its fields."""
+
+    __slots__ = ("_seen",)
+
+    def entered(self, batch: Any, mode: Portable) -> Any:
+        """`portability.entered`, with the slices of arrays that have come before and hold the same bits."""
+        before: Mapping[int, _Seen] = getattr(self, "_seen", _NOTHING)
+        after: dict[int, _Seen] = {}
+
+        def enter_again(value: Any, mode: Portable) -> Any:
+            if value.__class__ is not np.ndarray or not SMALLEST <= value.size <= LARGEST or value.ndim != 2:
+                return enter(value, mode)
+            seen = after[id(value)] = _seen_again(value, before.get(id(value)))
+            operand = seen.operand
+            return enter(value, mode) if operand is None else PortableArray(operand.matrix, mode, operand)
+
+        if batch.__class__ is tuple and len(batch) == 2:  # spares the walk most of the time
+            held: Any = (entered(batch[0], mode, enter_again), entered(batch[1], mode, enter_again))
+        else:
+            held = entered(batch, mode, enter_again)
+        if after or before:
+            object.__setattr__(self, "_seen", after)
+        return held
+
+
+def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
+    """What is known of an array when it comes, after what was known of it the time before."""
+    if seen is None:
+        return _Seen(array)
+    operand = seen.operand
+    if operand is None:
+        if not seen.is_used or array.dtype not in _FLOATS:
+            return seen
+        is_copied = own(array) is not array
+        return _Seen(array, Operand(frozen(np.array(array, order="C")) if is_copied else array.view()), is_copied)
+    if not operand.has_slices:
+        return _Seen(array, is_used=False)
+    kept = operand.matrix
+    if array.shape != kept.shape or array.dtype != kept.dtype:
+        return _Seen(array)
+    is_same = _has_bits(array, kept) if seen.is_copied else not array.flags.writeable
+    return seen if is_same else _Seen(array)
+
+
+def _has_bits(array: Any, kept: Any) -> bool:
+    """Whether two arrays of a shape and dtype are the same bit for bit."""
+    bits = f"i{kept.itemsize}"
+    differs = np.not_equal(array.view(bits), kept.view(bits))
+    return not differs.item(differs.argmax())
