@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arithmetic.slicing import BLOCK, Float64, Integer, Operand, are_small, cut, cut_small
+from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut, cut_small
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
 
@@ -56,7 +56,8 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
         pair = cut_small(a, b)
         if pair is not None:
             result = pair[0].dot(pair[1])
-            return np.add(result, 0.0, result)
+            result += ZERO
+            return result
     left = a.matrix if a.__class__ is Operand else np.asarray(a)
     right = b.matrix if b.__class__ is Operand else np.asarray(b)
     dtype = _FLOAT64 if left.dtype is _FLOAT64 is right.dtype else _result_dtype(left, right)
@@ -127,7 +128,7 @@ def _product(x: Array, y: Array, slices: int, dtype: np.dtype[Any], a: Any = Non
     if result is None:
         with np.errstate(all="ignore"):
             result = _of_any_magnitude(x.astype(_FLOAT64), y.astype(_FLOAT64), slices)
-    np.add(result, 0.0, result)  # -0 becomes +0: which of them an exact sum of zeros is depends on how it begins
+    result += ZERO  # -0 becomes +0: which of them an exact sum of zeros is depends on how it begins
     if dtype is _FLOAT64:
         return result
     with np.errstate(over="ignore", under="ignore"):

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from purenet.records import Array
+from purenet.records import Array, frozen
 
 Float64: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Integer: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -31,8 +31,14 @@ _BITS = {"d": _INT64, "f": np.dtype(np.int32), "e": np.dtype(np.int16)}
 
 _maximum: Any = np.maximum.reduce
 
-_EXPONENT = np.int64(0x7FF0000000000000)
-"""The exponent bits of a float64."""
+_EXPONENT = frozen(np.array(0x7FF0000000000000, np.int64))
+"""The exponent bits of a float64. Like all constants here it is an array, which NumPy takes sooner than a number."""
+
+_FACTORS = tuple([frozen(np.array(1.5 * 2.0 ** (_SIGNIFICAND - kept))) for kept in range(_SIGNIFICAND // 2 + 1)])
+"""By how many bits a slice has: what brings `2**(e - 1)` near `2**(52 + e - kept)`."""
+
+ZERO = frozen(np.zeros(()))
+"""What makes +0 of -0 when it is added, and changes nothing else."""
 
 _LOWEST, _HIGHEST = 0x23C0000000000000, 0x5C10000000000000
 """The bits of 2**-451 and 2**450. From the one up to the other, no product or sum of slices overflows or underflows."""
@@ -117,15 +123,17 @@ def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
         return None
     if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
         return None
-    c = _constants(largest, length)
+    largest &= _EXPONENT
+    c = largest.view(_FLOAT64)
+    c *= _FACTORS[bits_kept(length)]
     full = np.empty(x.shape)
     full[...] = c[:rows, None] if x_axis else c[:rows]
     np.add(x, full, first)
-    np.subtract(first, full, first)
+    first -= full
     full = np.empty(y.shape)
     full[...] = c[rows:, None] if y_axis else c[rows:]
     np.add(y, full, second)
-    np.subtract(second, full, second)
+    second -= full
     return first if x_axis else first.T, second.T if y_axis else second
 
 
@@ -133,13 +141,6 @@ def _is_any_tiny(largest: Any) -> bool:
     """Whether one of the magnitudes, given by their bits, is too small and not zero."""
     above = largest.view(np.uint64) - _ONE  # of which 0 - 1 is the largest of all
     return bool(above.item(above.argmin()) < _LOWEST - 1)
-
-
-def _constants(largest: Any, length: int) -> Float64:
-    """What to add and subtract, for lines of a length, in the place of the bits of their largest magnitudes."""
-    np.bitwise_and(largest, _EXPONENT, largest)
-    c: Float64 = largest.view(_FLOAT64)
-    return np.multiply(c, 1.5 * 2.0 ** (_SIGNIFICAND - bits_kept(length)), c)
 
 
 def bits_kept(length: int) -> int:
@@ -171,12 +172,15 @@ def _cut(x: Array, axis: int, count: int) -> list[Float64] | None:
         largest = largest.view(buffer.dtype).astype(_FLOAT64).view(_INT64)
         del buffer  # before memory is asked for again: fresh memory costs more than arithmetic
         buffer = x = x.astype(_FLOAT64)
-    c = _constants(largest, x.shape[axis])
+    kept = bits_kept(x.shape[axis])
+    largest &= _EXPONENT
+    c = largest.view(_FLOAT64)
+    c *= _FACTORS[kept]
     slices: list[Float64] = []
     while len(slices) < count - 1:
         slices.append(_round(x, c, axis, np.empty_like(buffer)))
         x = np.subtract(x, slices[-1], buffer)
-        c = c * 2.0 ** -bits_kept(x.shape[axis])
+        c = c * 2.0**-kept
     return [*slices, _round(x, c, axis, buffer)]
 
 
