@@ -473,6 +473,53 @@ def test_an_error_in_between_keeps_what_was_appended(tmp_path, error):
     assert HistoryReader.open(tmp_path / "history").losses.tolist() == course(5)[0]
 
 
+class Interrupted(Exception):
+    """What a signal handler raises."""
+
+
+def interrupt(path, delay, flush_seconds):
+    """Append records to a new history until a signal interrupts it; how many calls had begun and come back by then."""
+
+    def handler(number, frame):
+        raise Interrupted
+
+    begun = done = 0
+    before = signal.signal(signal.SIGALRM, handler)
+    writer = HistoryWriter.create(path, {}, flush_seconds=flush_seconds)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        while True:
+            begun = done + 1
+            writer.append(done, 0.5, b"")
+            done = begun
+    except Interrupted:
+        writer.close()
+        return begun, done
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def check_interrupted(folder, count):
+    for i, delay in enumerate(pn.random.uniform(pn.key(0), (count,), low=1e-5, high=2e-3).tolist()):
+        begun, done = interrupt(folder / str(i), delay, 0.0005 * (i % 2))
+        assert list(problems(folder / str(i))) == [], i
+        assert done <= HistoryReader.open(folder / str(i)).stop <= begun
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
+def test_an_interrupt_anywhere_keeps_what_was_appended(tmp_path):
+    """Whatever line of the writer it hits, closing writes each record once."""
+    check_interrupted(tmp_path, 100)
+
+
+@pytest.mark.longer
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
+def test_an_interrupt_anywhere_keeps_what_was_appended_however_often(tmp_path):
+    """The same, where no instant is left out."""
+    check_interrupted(tmp_path, 1000)
+
+
 def test_records_wait_no_longer_than_said(tmp_path):
     """They reach the readers after `flush_seconds`, or when the buffer is full."""
     with HistoryWriter.create(tmp_path / "history", {}, flush_seconds=0.05) as writer:

@@ -56,7 +56,7 @@ class HistoryWriter:
         layout = reader.layout
         self._folder, self._descriptor, self._layout = folder, descriptor, layout
         self._snapshots = dict(reader.snapshots)
-        self._expected = reader.stop  # -1 once nothing can be appended any more
+        self._stop = self._expected = reader.stop  # `_expected` is -1 once nothing can be appended any more
         self._flushed, self._safe = reader.stop - layout.start, reader.safe - layout.start
         self._pack, self._size, self._numbers = layout.body.pack_into, layout.record_size, layout.metrics
         # The buffer begins with the chain value that its first record goes on from, as every record in the journal.
@@ -150,7 +150,7 @@ class HistoryWriter:
     @property
     def stop(self) -> int:
         """The number of the next step."""
-        return self.start + self._flushed + (self._position - CHAIN_SIZE) // self._size
+        return self._stop
 
     @property
     def snapshots(self) -> Mapping[int, Snapshot]:
@@ -179,7 +179,7 @@ class HistoryWriter:
         except (binary.error, TypeError) as error:
             raise DtypeError(f"expected bytes and real numbers, got {(loss, check, metrics)!r:.90}") from error
         self._position += self._size
-        self._expected += 1
+        self._stop = self._expected = self._expected + 1
         if self._position == len(buffer) or monotonic() >= self._flush_at:
             self.flush()
 
@@ -201,8 +201,8 @@ class HistoryWriter:
         self._check_open()
         if step in self._snapshots:
             return
-        if not (is_size(step) and self.start <= step <= self.stop):
-            raise ArgumentError(f"expected a step from {self.start} to {self.stop}, got {step!r:.60}", path="step")
+        if not (is_size(step) and self.start <= step <= self._stop):
+            raise ArgumentError(f"expected a step from {self.start} to {self._stop}, got {step!r:.60}", path="step")
         self._snapshots[step] = _save_snapshot(self._folder, step, state)
         self._has_unlisted = True
         self._set_safe_point_if_due()
@@ -230,7 +230,7 @@ class HistoryWriter:
         if self._descriptor < 0:
             return
         try:
-            if self._expected >= 0 and (self._has_unlisted or self.stop - self.start > self._safe):
+            if self._expected >= 0 and (self._has_unlisted or self._stop - self.start > self._safe):
                 self._set_safe_point(self._snapshots)
         finally:
             descriptor, self._descriptor, self._expected = self._descriptor, -1, -1
@@ -254,9 +254,10 @@ class HistoryWriter:
             write_all(self._descriptor, self._view[CHAIN_SIZE : self._position])
         except OSError as error:
             self._fail(error)
-        self._flushed = self.stop - self.start
+        self._flush_at = monotonic() + self._flush_seconds
+        # No call from here on, so that an interrupt finds nothing of this done or everything.
         self._buffer[:CHAIN_SIZE] = self._buffer[self._position - CHAIN_SIZE : self._position]
-        self._position, self._flush_at = CHAIN_SIZE, monotonic() + self._flush_seconds
+        self._flushed, self._position = self._stop - self._layout.start, CHAIN_SIZE
 
     def _chain(self) -> None:
         """Put in the chain values: of all records at once, which is quicker than one after each step."""
