@@ -132,12 +132,6 @@ class Step(_Planned):
                 return following
         return self._taken(state, batch)
 
-    def operands(self, batch: tuple[Any, Any]) -> tuple[Any, Any]:
-        """A batch of plain arrays as portable products take it: with the slices that were cut of it before."""
-        assert self.arithmetic is not None
-        x, y = self.entered(batch, self.arithmetic)
-        return x.operand or x.value, y.value
-
     def _taken(self, state: State, batch: Any) -> State:
         """The step, whatever network, objective, optimizer and batch there are."""
         net, key, step = state.net, state.key, state.step

@@ -24,6 +24,7 @@ ORDER = (
     "random",
     "transforms",
     "layers",
+    "loss_rules",
     "losses",
     "schedules",
     "optimizers",

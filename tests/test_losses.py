@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -164,3 +165,16 @@ def test_errors(call: Any, error: type[Exception], message: str) -> None:
     """A loss of things that do not fit names what is wrong."""
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", sorted(losses.__all__))
+def test_a_loss_is_differentiated_however_its_arguments_are_given(name: str) -> None:
+    """By position or by their names, with and without weights."""
+    loss = getattr(losses, name)
+    second, third = list(signature(loss).parameters)[1:3]
+    prediction, target, weights = np.array([[0.5, 2.0]]), np.array([[0.25, 0.75]]), np.array([3.0])
+    for given in ({second: target}, {second: target, third: weights}, {second: target, third: None}):
+        named = pn.value_and_grad(lambda p, given=given: loss(p, **given))(prediction)
+        placed = pn.value_and_grad(loss)(prediction, *given.values())
+        assert pn.same_bits(placed, pn.value_and_grad(loss)(prediction, **given))
+        np.testing.assert_allclose(placed[1], named[1], rtol=1e-12)

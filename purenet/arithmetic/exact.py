@@ -8,11 +8,13 @@ removed is a further slice, with products of its own. `docs/numeric-contract.md`
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut, cut_small
+from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut, small_cutter
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
 
@@ -53,7 +55,7 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
         array([11.])
     """
     if slices.__class__ is int and slices == 1 and are_small(a, b):
-        pair = cut_small(a, b)
+        pair = small_cutter(a, b)(a, b)
         if pair is not None:
             result = pair[0].dot(pair[1])
             result += ZERO
@@ -68,6 +70,23 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
             raise _mismatch(left, right)
         return _product(left, right, slices, dtype, a, b)
     return _product_of_any(left, right, slices, dtype)
+
+
+def product_like(a: Array, b: Array, slices: int) -> Callable[[Any, Any], Any]:
+    """`matmul` for operands of the shapes, dtypes and layouts of these: the same bits, and fewer questions."""
+    if slices != 1 or not are_small(a, b):
+        return partial(matmul, slices=slices)
+    cut_alike = small_cutter(a, b)
+
+    def product(x: Any, y: Any) -> Any:
+        pair = cut_alike(x, y) if x.__class__ is np.ndarray else None
+        if pair is None:  # or an operand that keeps its slices
+            return matmul(x, y)
+        result = pair[0].dot(pair[1])
+        result += ZERO
+        return result
+
+    return product
 
 
 def _product_of_any(left: Array, right: Array, slices: int, dtype: np.dtype[Any]) -> Any:

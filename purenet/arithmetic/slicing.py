@@ -12,6 +12,7 @@ written out, for a large array in part.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,7 +95,7 @@ class Operand:
 
 
 def are_small(x: Any, y: Any) -> bool:
-    """Whether `cut_small` takes two operands: small matrices of float64 of fitting shapes, of which nothing is kept."""
+    """Whether `small_cutter` takes two operands: small fitting matrices of float64, of which nothing is kept."""
     return (
         x.__class__ is np.ndarray is y.__class__
         and 0 < x.size <= _SMALL >= y.size > 0
@@ -104,37 +105,45 @@ def are_small(x: Any, y: Any) -> bool:
     )
 
 
-def cut_small(x: Array, y: Array) -> tuple[Float64, Float64] | None:
-    """One slice of the rows of x and one of the columns of y, both small; None if magnitudes are not safe.
+def small_cutter(x: Array, y: Array) -> Callable[[Array, Array], tuple[Float64, Float64] | None]:
+    """A function that cuts two operands like these, for which `are_small` holds.
 
-    This is `cut` twice, in fewer calls: for small matrices they are what takes time.
+    It gives one slice of the rows of x and one of the columns of y; None if magnitudes are not safe. This is `cut`
+    twice, in fewer calls: for small matrices they are what takes time.
     """
-    rows, length = x.shape
-    x_axis, y_axis = 1, 0
-    if not x.flags.c_contiguous:
-        x, x_axis = x.T, 0
-    if not y.flags.c_contiguous:
-        y, y_axis = y.T, 1
-    first, second = np.absolute(x), np.absolute(y)
-    largest = np.empty(rows + y.shape[1 - y_axis], _INT64)
-    _maximum(first.view(_INT64), x_axis, None, largest[:rows])
-    _maximum(second.view(_INT64), y_axis, None, largest[rows:])
-    if largest.item(largest.argmax()) >= _HIGHEST:
-        return None
-    if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
-        return None
-    largest &= _EXPONENT
-    c = largest.view(_FLOAT64)
-    c *= _FACTORS[bits_kept(length)]
-    full = np.empty(x.shape)
-    full[...] = c[:rows, None] if x_axis else c[:rows]
-    np.add(x, full, first)
-    first -= full
-    full = np.empty(y.shape)
-    full[...] = c[rows:, None] if y_axis else c[rows:]
-    np.add(y, full, second)
-    second -= full
-    return first if x_axis else first.T, second.T if y_axis else second
+    (rows, length), columns = x.shape, y.shape[1]
+    turns_x, turns_y = not x.flags.c_contiguous, not y.flags.c_contiguous
+    x_axis, y_axis = int(not turns_x), int(turns_y)
+    factor = _FACTORS[bits_kept(length)]
+
+    def cutter(x: Array, y: Array) -> tuple[Float64, Float64] | None:
+        if turns_x:
+            x = x.T
+        if turns_y:
+            y = y.T
+        first, second = absolute(x), absolute(y)
+        largest = empty(rows + columns, _INT64)
+        _maximum(first.view(_INT64), x_axis, None, largest[:rows])
+        _maximum(second.view(_INT64), y_axis, None, largest[rows:])
+        if largest.item(largest.argmax()) >= _HIGHEST:
+            return None
+        if largest.item(largest.argmin()) < _LOWEST and _is_any_tiny(largest):
+            return None
+        largest &= _EXPONENT
+        c = largest.view(_FLOAT64)
+        c *= factor
+        full = empty(x.shape)
+        full[...] = c[:rows, None] if x_axis else c[:rows]
+        add(x, full, first)
+        first -= full
+        full = empty(y.shape)
+        full[...] = c[rows:, None] if y_axis else c[rows:]
+        add(y, full, second)
+        second -= full
+        return first.T if turns_x else first, second.T if turns_y else second
+
+    absolute, empty, add = np.absolute, np.empty, np.add
+    return cutter
 
 
 def _is_any_tiny(largest: Any) -> bool:

@@ -83,25 +83,35 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     weight: Any = layer.weight
     if x.ndim != 2 or x.dtype is not weight.dtype or x.shape[1] != weight.shape[0]:
         return None
-    multiply: Any
+    ahead: Any
     if mode is not None:
-        multiply, sum_of_rows = partial(exact.matmul, slices=mode.slices), _total_of_rows
+        ahead, for_weight, for_x = _portable_products(x, weight, mode.slices)
+        sum_of_rows: Any = _total_of_rows
     else:
-        multiply = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+        ahead = for_weight = for_x = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
         sum_of_rows = _ones(x).dot
 
     def value(x: Any, weight: Any, bias: Any) -> Any:
-        y = multiply(x, weight)
+        y = ahead(x, weight)
         y += bias
         return y
 
     def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
-        return multiply(x.transpose(), g), sum_of_rows(g), multiply(g, weight.T) if wants_x else None
+        return for_weight(x.transpose(), g), sum_of_rows(g), for_x(g, weight.T) if wants_x else None
 
     def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
-        return multiply(x.transpose(), g), multiply(g, weight.T) if wants_x else None
+        return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
 
-    return Kernel(multiply, pull_without_bias) if layer.bias is None else Kernel(value, pull)
+    return Kernel(ahead, pull_without_bias) if layer.bias is None else Kernel(value, pull)
+
+
+def _portable_products(x: Any, weight: Any, slices: int) -> tuple[Any, Any, Any]:
+    """`x @ weight`, `x.T @ g` and `g @ weight.T` of the contract, for operands like these."""
+    if x.__class__ is not np.ndarray or weight.__class__ is not np.ndarray:
+        return (partial(exact.matmul, slices=slices),) * 3
+    g = np.broadcast_to(x[:1, :1], (len(x), weight.shape[1])).copy()
+    like = exact.product_like
+    return like(x, weight, slices), like(x.T, g, slices), like(g, weight.T, slices)
 
 
 def _total_of_rows(matrix: Any) -> Any:

@@ -74,7 +74,10 @@ def canonical(value: Any) -> Any:
 def is_finite(leaf: Any) -> bool:
     """Whether an array has neither NaN nor infinity, nor numbers whose squares overflow: a quick first look."""
     value = leaf if leaf.__class__ is np.ndarray else leave(plain(leaf))
-    return value.dtype.kind != "f" or math.isfinite(np.vdot(value, value))
+    if value.dtype.kind != "f":
+        return True
+    flat = value.ravel()
+    return math.isfinite(flat.dot(flat))
 
 
 _ENTER = Linear(lambda out, value, mode: lambda g: leave(g))

@@ -67,6 +67,16 @@ class LastBatch:
             object.__setattr__(self, "_seen", after)
         return held
 
+    def operand(self, array: Any) -> Any:
+        """An array as products take it: with the slices that they have cut of it, if it has come before."""
+        if not SMALLEST <= array.size <= LARGEST or array.ndim != 2:
+            return array
+        before = getattr(self, "_seen", _NOTHING).get(id(array))
+        seen = _seen_again(array, before)
+        if seen is not before:
+            object.__setattr__(self, "_seen", {id(array): seen})
+        return seen.operand or array
+
 
 def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     """What is known of an array when it comes, after what was known of it the time before."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from purenet import tree
-from purenet.losses import ChooseKernel
+from purenet.loss_rules import ChooseKernel
 from purenet.state import State
 from purenet.unrolled.source import step_source
 from purenet.walk import alike

@@ -17,7 +17,7 @@ from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.layers.combinators import Sequential
 from purenet.layers.dispatch import ForeignPull, forward
-from purenet.losses import ChooseKernel
+from purenet.loss_rules import ChooseKernel
 from purenet.optimizers.leafwise import Factor, PackedPart, Updates
 from purenet.optimizers.part import Chain, act, act_after_factor
 from purenet.random import fold_in
@@ -42,10 +42,9 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
     are_alike = x.dtype.char in "fd" and all(leaf.dtype is x.dtype for leaf in leaves)
     if not (leaves and are_alike and _is_of_records(net)):
         return None
-    if mode is None:
-        source.write("a0, y = batch")
-    else:
-        source.write(f"a0, y = {source.name('operands', step.operands)}(batch)")
+    source.write("a0, y = batch")
+    if mode is not None:
+        source.write(f"a0 = {source.name('operand', step.operand)}(a0)")
     source.write(f"{listed('p', range(len(leaves)))}, = state.leaves", "step = state.step")
     layers = list(_layers(net, "state.net", "drawn"))
     if any(key != "None" for _, _, key in layers):
