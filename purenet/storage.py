@@ -20,7 +20,7 @@ _MODULES = (
     "purenet.arithmetic.modes",
     "purenet.keys",
     "purenet.transforms.custom",
-    "purenet.transforms.portability",
+    "purenet.transforms.portability.function",
     "purenet.layers",
     "purenet.layers.initializers",
     "purenet.losses",

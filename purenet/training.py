@@ -25,10 +25,10 @@ from purenet.optimizers.part import act, act_after_factor, leading_factor, porta
 from purenet.random import Key, fold_in
 from purenet.records import frozen, own, static, struct
 from purenet.state import State as State, advanced, leaves_of, made_state
-from purenet.transforms.boundary import canonical, enter, is_finite, leave
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
-from purenet.transforms.portable_array import plain_of
-from purenet.transforms.recurring import LastBatch
+from purenet.transforms.portability.array import plain_of
+from purenet.transforms.portability.boundary import canonical, enter, is_finite, leave
+from purenet.transforms.portability.recurring import LastBatch
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.unrolled.plan import Plan

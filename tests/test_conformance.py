@@ -17,7 +17,7 @@ from purenet.conformance import selftest
 from purenet.conformance.answers import ANSWERS
 from purenet.conformance.operations import operations
 from purenet.errors import ContractError, PurenetError
-from purenet.transforms import portable_array
+from purenet.transforms.portability import array as portable_array
 
 
 def differing(report: Any) -> set[str]:

@@ -16,7 +16,7 @@ from toolz import reduce
 import purenet as pn
 from purenet.arithmetic import slicing
 from purenet.errors import NonFiniteError
-from purenet.transforms import recurring
+from purenet.transforms.portability import recurring
 
 ROWS, FEATURES = 90, 60
 

@@ -20,7 +20,7 @@ from purenet.records import assemble, fields_of, static, struct
 from purenet.registry import has_name, name_of
 from purenet.safetensors import PathLike
 from purenet.training import make_step
-from purenet.transforms.portability import portable
+from purenet.transforms.portability.function import portable
 from purenet.transforms.reverse import value_and_grad
 from purenet.walk import same_static
 

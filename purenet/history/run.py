@@ -16,7 +16,7 @@ from purenet.errors import ArgumentError, DtypeError
 from purenet.keys import Key
 from purenet.records import is_struct, static, struct
 from purenet.training import State, init_state, make_step
-from purenet.transforms.portability import portable
+from purenet.transforms.portability.function import portable
 
 Metrics = tuple[tuple[str, Callable[[State, Any], Any]], ...]
 

@@ -16,7 +16,7 @@ from purenet.arithmetic import native, pointwise
 from purenet.arithmetic.modes import Portable
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.records import static, struct
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portability.array import PortableArray
 
 _ROOT_HALF = sqrt(0.5)
 _ROOT_TWO_OVER_PI = sqrt(2 / pi)

@@ -20,7 +20,7 @@ from purenet.errors import DtypeError, ShapeError
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.random import Key, bernoulli
 from purenet.records import Array, static, struct
-from purenet.transforms.portable_array import PortableArray, plain_of
+from purenet.transforms.portability.array import PortableArray, plain_of
 
 
 @struct

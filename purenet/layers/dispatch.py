@@ -18,7 +18,7 @@ from purenet.arithmetic.modes import Portable
 from purenet.errors import DtypeError
 from purenet.records import is_struct, is_struct_type
 from purenet.transforms.linearise import Pullback, checked, is_plain, linearise
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portability.array import PortableArray
 from purenet.transforms.tracer import zeros
 
 LayerFunction: TypeAlias = Callable[..., Any]

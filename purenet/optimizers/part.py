@@ -24,8 +24,8 @@ from purenet.errors import ArgumentError, DtypeError
 from purenet.optimizers.leafwise import Factor, LeafPart, Updates
 from purenet.records import is_struct, own, rebuild, static, struct
 from purenet.schedules import FromFunction
-from purenet.transforms.portability import entered, left, mode_outside
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.portability.function import entered, left, mode_outside
 from purenet.walk import branches
 
 

@@ -3,7 +3,7 @@
 from purenet.transforms.check import check_grads
 from purenet.transforms.custom import custom_vjp, stop_gradient
 from purenet.transforms.forward import hessian, hvp, jacobian, jvp
-from purenet.transforms.portability import portable
+from purenet.transforms.portability.function import portable
 from purenet.transforms.reverse import grad, value_and_grad, vjp
 
 __all__ = [

@@ -22,8 +22,8 @@ from purenet import tree
 from purenet.errors import DifferentiationError, DtypeError, ShapeError, StructureError, join_paths
 from purenet.records import frozen, own
 from purenet.transforms.array_interface import name_of
-from purenet.transforms.boundary import enter, leave, mode_of
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.portability.boundary import enter, leave, mode_of
 from purenet.transforms.tracer import Tape, Traced, is_of, zeros
 
 F = TypeVar("F", bound=Callable[..., Any])

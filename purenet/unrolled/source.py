@@ -23,7 +23,7 @@ from purenet.optimizers.part import Chain, act, act_after_factor
 from purenet.random import fold_in
 from purenet.records import fields_of, is_struct
 from purenet.state import State, advanced, made_state
-from purenet.transforms.boundary import is_finite
+from purenet.transforms.portability.boundary import is_finite
 from purenet.unrolled.text import Source, listed
 from purenet.unrolled.update import write_update
 from purenet.walk import branches

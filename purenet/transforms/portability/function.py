@@ -14,8 +14,8 @@ from purenet.arithmetic.modes import Portable
 from purenet.errors import DtypeError
 from purenet.keys import Key
 from purenet.records import is_struct, rebuild, static, struct
-from purenet.transforms.boundary import enter, leave, mode_of
 from purenet.transforms.linearise import Pullback, force, linearise
+from purenet.transforms.portability.boundary import enter, leave, mode_of
 from purenet.walk import branches, is_leaf, sequence_like
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.slicing import Operand
 from purenet.records import frozen, own
-from purenet.transforms.boundary import enter
-from purenet.transforms.portability import entered
-from purenet.transforms.portable_array import PortableArray
+from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.portability.boundary import enter
+from purenet.transforms.portability.function import entered
 
 SMALLEST, LARGEST = 1 << 12, 1 << 20
 """Slices are kept of arrays with so many elements; those of smaller ones are cut as quickly as they are found again."""
@@ -48,7 +48,7 @@ class LastBatch:
     __slots__ = ("_seen",)
 
     def entered(self, batch: Any, mode: Portable) -> Any:
-        """`portability.entered`, with the slices of arrays that have come before and hold the same bits."""
+        """`function.entered`, with the slices of arrays that have come before and hold the same bits."""
         before: Mapping[int, _Seen] = getattr(self, "_seen", _NOTHING)
         after: dict[int, _Seen] = {}
 

@@ -19,7 +19,7 @@ from purenet.arithmetic.promotion import LEGACY
 from purenet.arithmetic.slicing import Operand
 from purenet.errors import ContractError
 from purenet.transforms.array_interface import name_of
-from purenet.transforms.portable_operators import PortableOperators, check_real, promoted, write
+from purenet.transforms.portability.operators import PortableOperators, check_real, promoted, write
 from purenet.transforms.rule import Composite, constant
 from purenet.transforms.rules import RULES
 from purenet.transforms.rules.elementwise import cast, choose_between, limit, root

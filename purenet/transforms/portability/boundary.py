@@ -15,8 +15,8 @@ import numpy as np
 
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ContractError
-from purenet.transforms.portable_array import PortableArray
-from purenet.transforms.portable_operators import check_real
+from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.portability.operators import check_real
 from purenet.transforms.rule import Linear
 from purenet.transforms.tracer import Traced, plain
 

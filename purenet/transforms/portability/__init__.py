@@ -1,0 +1,1 @@
+"""Portable arithmetic as a transformation: values that follow the numeric contract, and the way in and out."""
