@@ -139,6 +139,20 @@ PredictionRule = Callable[..., tuple[Any, Callable[[Any], Any]]]
 """`rule(prediction, target, weights, **options) -> (value, pull)`; `pull(g)` is the cotangent of the prediction."""
 
 
+class LossRule(NamedTuple):
+    """What a loss carries: its rule for the prediction, and how its kernels are chosen."""
+
+    loss: Loss
+    rule: PredictionRule
+    choose: ChooseKernel
+
+
+def rule_of(loss: Any) -> LossRule | None:
+    """What a loss carries, if it is its own: `functools.wraps` copies it to functions that compute something else."""
+    found: LossRule | None = getattr(loss, "__loss_rule__", None)
+    return found if found is not None and found.loss is loss else None
+
+
 def _no_choice(rule: PredictionRule) -> ChooseKernel:
     """The rule as a kernel, which is for native arithmetic."""
     return lambda prediction, target, mode: LossKernel(rule, _pull_kept) if mode is None else None
@@ -169,8 +183,7 @@ def _with_prediction_rule(rule: PredictionRule, choose: ChooseKernel | None = No
 
             return value, pullback
 
-        loss.__prediction_rule__ = rule  # type: ignore[attr-defined]
-        loss.__kernel__ = choose or _no_choice(rule)  # type: ignore[attr-defined]
+        loss.__loss_rule__ = LossRule(loss, rule, choose or _no_choice(rule))  # type: ignore[attr-defined]
         return with_rule(full_rule)(loss)
 
     return attach
@@ -215,7 +228,7 @@ def squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
             return value, pull
 
         def choose(prediction: Any, target: Any, mode: Portable | None) -> LossKernel | None:
-            if prediction.shape != target.shape or prediction.dtype is not target.dtype or not prediction.size:
+            if prediction.shape != target.shape or prediction.dtype != target.dtype or not prediction.size:
                 return None
             number = prediction.dtype.type
             count = number(1 if reduce is sum_of else prediction.size)

@@ -155,9 +155,10 @@ def own(value: Any) -> Any:
         value: an array, a number, or an array-like object of a transformation (returned as it is).
     """
     if isinstance(value, np.ndarray):
-        if _is_owned(value):
-            return value
-        return frozen(np.array(value, order="C", copy=True, subok=False))
+        if not _is_owned(value):
+            value = frozen(np.array(value, order="C", copy=True, subok=False))
+        dtype = _DTYPES.get(value.dtype.char)  # unpickled arrays have dtypes of their own, which are equal to these
+        return value if dtype is None or dtype is value.dtype or dtype != value.dtype else value.view(dtype)
     dtype = _NUMBERS.get(type(value))
     try:
         return value if dtype is None else dtype(value)
@@ -166,6 +167,9 @@ def own(value: Any) -> Any:
             f"{value} does not fit into int64; give it as a float, or declare it with pn.static()"
         ) from None
 
+
+_DTYPES = {char: np.dtype(char) for char in "?bhilqBHILQefdFD"}
+"""The one object that stands for each dtype of numbers."""
 
 _NUMBERS: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 """What a Python number is as a leaf, on every platform."""

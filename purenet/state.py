@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from purenet import tree
 from purenet.errors import ShapeError
-from purenet.optimizers.leafwise import Updates
+from purenet.optimizers.leafwise import Updates, frozen_whole
 from purenet.random import Key
 from purenet.records import fields_of, frozen, static, struct
 
@@ -111,11 +111,10 @@ def _advanced_in_place(parameters: Sequence[Any], whole: Sequence[Any], updates:
     ):
         update += parameter
     for array in updates.leaves:
-        array.setflags(False)
+        frozen_whole(array)
     if updates.whole is not updates.leaves:
         for array in updates.whole:
-            frozen(array)
-            frozen(array.base)
+            frozen_whole(array)
     return updates.leaves
 
 
@@ -124,6 +123,6 @@ def _are_alike(some: Sequence[Any], others: Sequence[Any]) -> bool:
     if len(some) != len(others):
         return False
     for array, other in zip(some, others, strict=True):
-        if array.dtype is not other.dtype or array.shape != other.shape:
+        if array.dtype != other.dtype or array.shape != other.shape:
             return False
     return True

@@ -20,6 +20,7 @@ from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError, NonFiniteError, TreeError
 from purenet.layers.basic import Dropout
 from purenet.layers.dispatch import ForeignPull, forward, zero_leaves
+from purenet.loss_rules import rule_of
 from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
@@ -67,9 +68,9 @@ class Objective:
         parts, loss = _parts(batch), self.loss
         prediction, pull_net = forward.linearise(net, parts[0], key, is_plain)
         args = (prediction, *parts[1:])
-        rule = getattr(loss, "__prediction_rule__", None)
-        if rule is not None and _ARRAYS.issuperset(map(type, args)):
-            value, pull_loss = rule(*args)
+        own_rule = rule_of(loss)
+        if own_rule is not None and _ARRAYS.issuperset(map(type, args)):
+            value, pull_loss = own_rule.rule(*args)
             return value, lambda g: pull_net(pull_loss(g), False)[0], pull_net.__class__ is not ForeignPull
         value, pullback = linearise(loss, args, {}, (True, False, False)[: len(args)])
 
@@ -126,13 +127,13 @@ class Step(_Planned):
     def __call__(self, state: State, batch: Any) -> State:
         """The state after one more step."""
         plan = getattr(state, "plan", None)
-        if plan is not None and plan.owner is self:
-            following: State | None = plan.follow(state, batch)
+        if plan is not None and plan.is_of(self):
+            following: State | None = plan.follow(self, state, batch)
             if following is not None:
                 return following
-        return self._taken(state, batch)
+        return self.general(state, batch)
 
-    def _taken(self, state: State, batch: Any) -> State:
+    def general(self, state: State, batch: Any) -> State:
         """The step, whatever network, objective, optimizer and batch there are."""
         net, key, step = state.net, state.key, state.step
         drawn = fold_in(key, step) if self.key_by and key is not None else None
@@ -151,18 +152,19 @@ class Step(_Planned):
         if self.arithmetic is not None and not all(map(is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
         new = tree.with_leaves(net, moved)
-        return made_state(step + 1, new, optimizer, key, loss, moved, updates.whole, self._plan(new, moved))
+        plan = self._plan(getattr(state, "plan", None), new, moved, updates.whole)
+        return made_state(step + 1, new, optimizer, key, loss, moved, updates.whole, plan)
 
-    def _plan(self, net: Any, leaves: Sequence[Any]) -> Plan | None:
+    def _plan(self, before: Plan | None, net: Any, leaves: Sequence[Any], whole: Sequence[Any]) -> Plan | None:
         """How to go on from a state with this network, if there is anything to be planned."""
-        objective, plan = self.objective, getattr(self, "plan", None)
-        choose_loss = getattr(objective.loss, "__kernel__", None) if objective.__class__ is Objective else None
-        if choose_loss is None or not _ARRAYS.issuperset(map(type, leaves)):
+        own_rule = rule_of(self.objective.loss) if self.objective.__class__ is Objective else None
+        if own_rule is None or not _ARRAYS.issuperset(map(type, leaves)):
             return None
-        if plan is None or not plan.fits(net):
-            plan = Plan(self, choose_loss, net)
+        plan = before if before is not None and before.is_of(self) else getattr(self, "plan", None)
+        if plan is None or (plan is not before and not (plan.is_of(self) and plan.fits(net))):
+            plan = Plan(self, own_rule.choose, net)
             _set_plan(self, plan)
-        return plan
+        return plan if plan.packs(whole) else None
 
 
 def make_step(objective: Callable[..., Any], optimizer: Any) -> Step:

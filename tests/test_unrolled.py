@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice, repeat
 from typing import Any
 
@@ -18,6 +21,7 @@ from toolz import reduce
 import purenet as pn
 from purenet import tree
 from purenet.errors import NonFiniteError, ShapeError
+from purenet.loss_rules import rule_of
 from purenet.optimizers import add_decayed_weights, chain, clip_by_global_norm, scale, scale_by_adam, trace
 from purenet.optimizers.leafwise import BLOCK
 from purenet.unrolled.source import step_source
@@ -96,6 +100,8 @@ OPTIMIZERS = {
     "scaled twice": chain(scale(0.5), scale_by_adam(), scale(-1e-2), scale(0.5)),
     "factors only": chain(scale(0.5), scale(-1e-2)),
     "clipped": chain(clip_by_global_norm(1e-3), scale(-1.0)),
+    "adam with momentum": chain(scale_by_adam(), trace(0.5), scale(-1e-2)),
+    "rmsprop with momentum": pn.rmsprop(1e-3, momentum=0.9),
     "clipped later": chain(scale(-1e-2), clip_by_global_norm(1e-3), trace(0.5)),
     "decayed": chain(add_decayed_weights(1e-3), scale(-1e-2)),
 }
@@ -110,7 +116,7 @@ def batch(dtype: Any = np.float64, rows: int = ROWS, name: str = "batch") -> tup
 
 def general(step: Any, state: pn.State, data: Any) -> pn.State:
     """The step that asks every question."""
-    return step._taken(state, data)
+    return step.general(state, data)
 
 
 def check_alike(step: Any, start: pn.State, batches: list[Any]) -> pn.State:
@@ -180,6 +186,24 @@ def test_every_loss_of_the_library(loss: str) -> None:
     start = pn.init_state(NETS["two layers"](np.float64), pn.adam(1e-2))
     check_alike(step, start, [(batch()[0], targets)] * 7)
     assert len(runs(step)) == (loss != "float32 targets")
+
+
+WIDER: dict[str, tuple[Any, Any]] = {
+    "sigmoid_cross_entropy": (pn.losses.sigmoid_cross_entropy, (batch()[1] > 0).astype(np.int64)),
+    "softmax_cross_entropy": (pn.losses.softmax_cross_entropy, np.eye(2, dtype=np.int64)[[0, 1, 1, 0, 1, 0]]),
+    "mean_absolute_error": (pn.losses.mean_absolute_error, batch()[1]),
+    "huber": (pn.losses.huber, batch()[1]),
+    "mean_squared_error": (pn.losses.mean_squared_error, batch()[1]),
+}
+
+
+@pytest.mark.parametrize("loss", WIDER)
+def test_a_loss_in_more_precision_than_the_network(loss: str) -> None:
+    """Integer and float64 targets make float64 of a float32 loss, and of the factor that comes first."""
+    function, targets = WIDER[loss]
+    step = pn.make_step(pn.objective(function), pn.sgd(0.3))
+    start = pn.init_state(NETS["two layers"](np.float32), pn.sgd(0.3))
+    check_alike(step, start, [(batch(np.float32)[0], targets)] * 8)
 
 
 def test_batches_of_several_sizes() -> None:
@@ -272,6 +296,108 @@ def test_a_changed_state_is_asked_again() -> None:
     check_alike(step, state, [batch()] * 3)
 
 
+def unpickled(value: Any) -> Any:
+    """A value from elsewhere: its dtypes are equal to NumPy's own, and other objects."""
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", "adagrad", "adamw"])
+def test_layers_and_batches_from_elsewhere(optimizer: str) -> None:
+    """Unpickled layers beside new ones, in a new state and in a warm one, and unpickled batches."""
+    part = OPTIMIZERS[optimizer]
+    head = pn.LayerNorm(np.ones(1), np.full(1, 0.5))
+    net = of_layers(head, pn.Dense(np.array([[1.0, 2.0]]), np.array([3.0, 4.0])))
+    data = (batch()[0][:, :1].copy(), batch()[1])
+    for other in (of_layers(unpickled(head), net.layers[1]), of_layers(head, unpickled(net.layers[1])), unpickled(net)):
+        step = pn.make_step(pn.objective(pn.losses.mean_squared_error), part)
+        state = check_alike(step, pn.init_state(net, part), [data] * 6)
+        wanted = reduce(pn.make_step(step.objective, part), [data] * 6, pn.init_state(net, part))
+        assert pn.same_bits(check_alike(step, pn.init_state(other, part), [unpickled(data)] * 6), wanted)
+        check_alike(step, attrs.evolve(state, net=other), [data] * 6)
+        assert len(runs(step)) == 1
+
+
+def test_two_networks_by_turns() -> None:
+    """A step function that goes from one network to another and back keeps both plans."""
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.adam(1e-2))
+    one, other = (pn.init_state(NETS[name](np.float64), pn.adam(1e-2)) for name in ("two layers", "one layer"))
+    for _ in range(6):
+        one, other = step(one, batch()), step(other, batch())
+    for state in (one, other):
+        assert any(callable(run) for run in state.plan._runs.values())
+
+
+def test_a_new_registration_counts_from_the_next_step_on() -> None:
+    """Also for a step that is warm, and for the network that holds the layers."""
+
+    @pn.struct
+    class Shifted:
+        offset: float = pn.static(default=1.0)
+
+    pn.forward.register(Shifted)(lambda layer, x: x + layer.offset)
+    step, state = warm(pn.sgd(1e-2))
+    entry, kernel, rule = (getattr(pn.forward, name).get(pn.Relu) for name in ("_entries", "_kernels", "simple_rules"))
+    try:
+        pn.forward.register(pn.Relu)(lambda layer, x: 2 * x)
+        after = step(state, batch())
+        assert pn.same_bits(after, general(step, state, batch()))
+        doubled = np.mean((pn.forward(state.net, batch()[0]) - batch()[1]) ** 2)
+        assert after.loss == pytest.approx(doubled, rel=1e-12)
+        check_alike(step, after, [batch()] * 6)
+    finally:
+        pn.forward._entries[pn.Relu] = entry
+        pn.forward._kernels[pn.Relu] = kernel
+        pn.forward.simple_rules[pn.Relu] = rule
+        pn.forward._own.add(pn.Relu)
+        pn.forward.version += 1
+    check_alike(step, state, [batch()] * 6)
+
+
+def test_a_function_that_wraps_a_loss_is_derived_by_itself() -> None:
+    """`functools.wraps` copies what a loss carries to a function that computes something else."""
+
+    @functools.wraps(pn.losses.mean_squared_error)
+    def doubled(prediction: Any, target: Any, weights: Any = None) -> Any:
+        return 2 * pn.losses.mean_squared_error(prediction, target, weights)
+
+    assert pn.value_and_grad(doubled)(np.ones(3), np.zeros(3))[0] == 2.0
+    sharper = functools.update_wrapper(functools.partial(pn.losses.huber, delta=0.1), pn.losses.huber)
+    for loss, plain in ((doubled, lambda p, t: 2 * np.mean((p - t) ** 2)), (sharper, sharper.func)):
+        options = {"delta": 0.1} if loss is sharper else {}
+        step = pn.make_step(pn.objective(loss), pn.sgd(1e-2))
+        state = check_alike(step, pn.init_state(NETS["two layers"](np.float64), pn.sgd(1e-2)), [batch()] * 6)
+        before = reduce(step, [batch()] * 5, pn.init_state(NETS["two layers"](np.float64), pn.sgd(1e-2)))
+        expected = plain(pn.forward(before.net, batch()[0]), batch()[1], **options)
+        assert state.loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_schedule_may_return_a_number_of_numpy() -> None:
+    """It is a float, so the step stays written out."""
+
+    @pn.struct
+    class Rate:
+        def __call__(self, step: int) -> float:
+            return np.float64(1e-2) / (1 + step)
+
+    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(Rate()))
+    state = check_alike(step, pn.init_state(NETS["two layers"](np.float32), step.optimizer), [batch(np.float32)] * 6)
+    [run] = runs(step)
+    assert run(step, state, batch(np.float32)) is not None
+
+
+def test_states_do_not_keep_the_step_function_or_the_batch() -> None:
+    """A state remembers the plan, which holds neither."""
+    x, y = np.ones((64, 100)), np.ones((64, 2))
+    net = of_layers(dense("wide", 100, 8), pn.Relu(), dense("b", 8, 2))
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
+    state = reduce(step, [(x, y)] * 7, pn.init_state(net, pn.sgd(1e-3)))
+    assert runs(step)
+    batch_is_alive = weakref.ref(x)
+    del step, x
+    assert batch_is_alive() is None
+    assert state.step == 7
+
+
 def test_states_go_from_one_step_function_to_another() -> None:
     """Another optimizer, another loss: each goes on from the state, not from what the other remembers."""
     step, state = warm()
@@ -339,6 +465,12 @@ def test_a_portable_step_keeps_the_slices_of_a_batch_and_sees_it_change() -> Non
     step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
     state = check_alike(step, pn.init_state(net, pn.sgd(1e-3)), [(x, y)] * 7)
     assert runs(step)
+    first = of_layers(pn.Relu(), dense("wide", 100, 2))
+    again = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
+    assert pn.same_bits(
+        reduce(again, [(x, y)] * 8, pn.init_state(first, pn.sgd(1e-3))),
+        reduce(partial(general, again), [(x.copy(), y)] * 8, pn.init_state(first, pn.sgd(1e-3))),
+    )
     for value in (0.0, -0.0, 3.5):
         x[5, 7] = value
         alone = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-3)))
@@ -379,8 +511,8 @@ def test_the_text_is_what_the_documentation_shows() -> None:
     optimizer = pn.sgd(1e-2)
     step = pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer)
     state = step(pn.init_state(NETS["two layers"](np.float64), optimizer), batch())
-    choose_loss = pn.losses.mean_squared_error.__kernel__  # type: ignore[attr-defined]
-    source = step_source(step, choose_loss, state, *batch())
+    choose_loss: Any = rule_of(pn.losses.mean_squared_error)
+    source = step_source(step, choose_loss.choose, state, *batch())
     assert source is not None
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     [shown] = [block.text for block in blocks(page) if block.comment == "the step, written out"]

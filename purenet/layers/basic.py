@@ -81,7 +81,7 @@ with zeros first."""
 def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     weight: Any = layer.weight
-    if x.ndim != 2 or x.dtype is not weight.dtype or x.shape[1] != weight.shape[0]:
+    if x.ndim != 2 or x.dtype != weight.dtype or x.shape[1] != weight.shape[0]:
         return None
     ahead: Any
     if mode is not None:
@@ -102,7 +102,9 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
         return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
 
-    return Kernel(ahead, pull_without_bias) if layer.bias is None else Kernel(value, pull)
+    if layer.bias is None:
+        return Kernel(ahead, pull_without_bias, takes_operand=mode is not None)
+    return Kernel(value, pull, takes_operand=mode is not None)
 
 
 def _portable_products(x: Any, weight: Any, slices: int) -> tuple[Any, Any, Any]:
@@ -139,7 +141,7 @@ def _by_kernel(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any]) -> t
     y = kernel.value(x, *leaves)
 
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        if g.__class__ is not np.ndarray or g.dtype is not y.dtype:
+        if g.__class__ is not np.ndarray or g.dtype != y.dtype:
             return _pull_any(layer, x, g, wants_x)
         *found, d_x = kernel.pull(g, wants_x, x, y, *leaves)
         return found, d_x
@@ -153,7 +155,7 @@ def _portably(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any], mode:
     y = kernel.value(plain_x, *plain)
 
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
-        if g.__class__ is not PortableArray or g.mode is not mode or g.dtype is not y.dtype:
+        if g.__class__ is not PortableArray or g.mode is not mode or g.dtype != y.dtype:
             return _pull_any(layer, x, g, wants_x)
         *found, d_x = kernel.pull(g.value, wants_x, plain_x, y, *plain)
         return [PortableArray(leaf, mode) for leaf in found], PortableArray(d_x, mode) if wants_x else None

@@ -26,7 +26,7 @@ LayerFunction: TypeAlias = Callable[..., Any]
 LayerPull: TypeAlias = Callable[[Any, bool], tuple[Sequence[Any], Any]]
 """`pull(cotangent, wants_x)`: the cotangents of the layer's leaves, in order, and that of its input if it is wanted.
 
-The arrays are new, or read-only: whoever is given one that can be written to may do so.
+The arrays are new, or read-only: whoever is given one that can be written to may do so. Those of purenet's own are new.
 """
 
 LayerRule: TypeAlias = Callable[..., tuple[Any, LayerPull]]
@@ -58,6 +58,8 @@ class Kernel(NamedTuple):
 
     value: Callable[..., Any]
     pull: Callable[..., tuple[Any, ...]]
+    takes_operand: bool = False
+    """Whether `x` may be an `Operand` of portable products instead of an array."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,14 +100,16 @@ class Forward:
         (64, 10)
     """
 
-    __slots__ = ("_entries", "_kernels", "simple_rules")
+    __slots__ = ("_entries", "_kernels", "_own", "simple_rules", "version")
     __name__ = "forward"
     __rule_is_traceable__ = True
 
     def __init__(self) -> None:
         self._entries: dict[type, Entry] = {}
         self._kernels: dict[type, Callable[[Any, Any, Portable | None], Kernel | None]] = {}
+        self._own: set[type] = set()
         self.simple_rules: dict[type, LayerRule] = {}
+        self.version = 0  # how often something was registered
 
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
         """Apply `layer` to `x`."""
@@ -172,9 +176,14 @@ class Forward:
         """
         layer = cls or _first_annotation(rule)
         self._add_rule(layer, rule, rule, is_composed)
+        self._own.add(layer)
         if not (is_composed or self.entry(layer).takes_key):
             self.simple_rules[layer] = rule
         return rule
+
+    def has_own_rule(self, layer: Any) -> bool:
+        """Whether the rule of a layer is one of purenet's own."""
+        return type(layer) in self._own
 
     def register_kernels(self, cls: type, choose: Callable[[Any, Any, Portable | None], Kernel | None]) -> None:
         """Register `choose(layer, x, mode)`: the kernel of a layer for an array like `x` in an arithmetic, if any."""
@@ -223,18 +232,23 @@ class Forward:
 
         return value, pullback
 
+    def _forget(self, cls: type) -> None:
+        """Forget what was known of the functions of a type of layer that had others before."""
+        self.version += 1
+        self._own.discard(cls)
+        self.simple_rules.pop(cls, None)
+        self._kernels.pop(cls, None)
+
     def _add(self, cls: type, function: LayerFunction) -> LayerFunction:
         parameters = signature(function).parameters
         takes_key = "key" in parameters or any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
         self._entries[cls] = Entry(function, takes_key)
-        self.simple_rules.pop(cls, None)
-        self._kernels.pop(cls, None)
+        self._forget(cls)
         return function
 
     def _add_rule(self, cls: type, rule: F, used: LayerRule, is_composed: bool = False) -> F:
         self._entries[cls] = self.entry(cls)._replace(rule=used, is_composed=is_composed)
-        self.simple_rules.pop(cls, None)
-        self._kernels.pop(cls, None)
+        self._forget(cls)
         return rule
 
 

@@ -63,8 +63,15 @@ class Updates:
         """The update as a tree; arrays that are nobody else's are read-only from now on."""
         if self.owned:
             for leaf in self.leaves:
-                frozen(leaf)
+                frozen_whole(leaf)
         return self.build(self.leaves)
+
+
+def frozen_whole(array: Any) -> None:
+    """Mark an array read-only, and the one that it may be a view of."""
+    array.setflags(False)
+    if array.base is not None:
+        frozen(array.base)
 
 
 class Packing:

@@ -114,6 +114,12 @@ def portable_parts(part: Any, mode: Portable) -> Any:
     return PortableSchedule(part, mode) if callable(part) else part
 
 
+def parts_of(optimizer: Any) -> tuple[Any, ...]:
+    """The parts of a chain, or the one part that an optimizer is."""
+    parts: tuple[Any, ...] = optimizer.parts if optimizer.__class__ is Chain else (optimizer,)
+    return parts
+
+
 def leading_factor(part: Any, step: int) -> float | None:
     """The number that an optimizer begins with multiplying by, or None if it begins with anything else."""
     first = part.parts[0] if part.__class__ is Chain and part.parts else part

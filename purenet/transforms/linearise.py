@@ -72,6 +72,7 @@ def with_rule(rule: VjpRule) -> Callable[[F], F]:
 
     def attach(function: F) -> F:
         function.__vjp_rule__ = rule  # type: ignore[attr-defined]
+        function.__rule_owner__ = function  # type: ignore[attr-defined]
         return function
 
     return attach
@@ -82,7 +83,11 @@ def linearise(
 ) -> tuple[Any, Pullback]:
     """The value of `f(*args, **kwargs)`, and the pullback to those arguments that are wanted."""
     rule: VjpRule | None = getattr(f, "__vjp_rule__", None)
-    if rule is not None and (getattr(f, "__rule_is_traceable__", False) or _are_plain(args, kwargs)):
+    if (
+        rule is not None
+        and getattr(f, "__rule_owner__", f) is f
+        and (getattr(f, "__rule_is_traceable__", False) or _are_plain(args, kwargs))
+    ):
         return rule(*args, **kwargs)
     own = getattr(type(f), "__linearise__", None)
     if own is not None:

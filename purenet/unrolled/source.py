@@ -18,37 +18,36 @@ from purenet.arithmetic.modes import Portable
 from purenet.layers.combinators import Sequential
 from purenet.layers.dispatch import ForeignPull, forward
 from purenet.loss_rules import ChooseKernel
-from purenet.optimizers.leafwise import Factor, PackedPart, Updates
-from purenet.optimizers.part import Chain, act, act_after_factor
+from purenet.optimizers.leafwise import Factor, Updates
+from purenet.optimizers.part import act, act_after_factor, parts_of
 from purenet.random import fold_in
 from purenet.records import fields_of, is_struct
 from purenet.state import State, advanced, made_state
 from purenet.transforms.portability.boundary import is_finite
 from purenet.unrolled.text import Source, listed
-from purenet.unrolled.update import write_update
+from purenet.unrolled.update import has_kernels, write_update
 from purenet.walk import branches
 
 
 def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: Any) -> Source | None:
-    """The source of `run(state, (x, y))`, or None if there are things in it that have to be asked at every step.
+    """The source of `run(step, state, (x, y))`, or None if there are things in it that have to be asked at every step.
 
     Args:
         step: the step function, with its optimizer and its arithmetic.
         choose_loss: chooses the kernel of its loss.
         state, x, y: a state and a batch like those that `run` will be given.
     """
-    net, leaves, source = state.net, state.leaves, Source("run(state, batch)")
+    net, leaves, source = state.net, state.leaves, Source("run(step, state, batch)")
     optimizer, mode = step.optimizer, step.arithmetic
-    are_alike = x.dtype.char in "fd" and all(leaf.dtype is x.dtype for leaf in leaves)
+    are_alike = x.dtype.char in "fd" and x.dtype.isnative and all(leaf.dtype == x.dtype for leaf in leaves)
     if not (leaves and are_alike and _is_of_records(net)):
         return None
     source.write("a0, y = batch")
-    if mode is not None:
-        source.write(f"a0 = {source.name('operand', step.operand)}(a0)")
-    source.write(f"{listed('p', range(len(leaves)))}, = state.leaves", "step = state.step")
+    source.write(f"{listed('p', range(len(leaves)))}, = state.leaves", "t = state.step")
     layers = list(_layers(net, "state.net", "drawn"))
     if any(key != "None" for _, _, key in layers):
-        source.write(f"drawn = None if state.key is None else {source.name('fold_in', fold_in)}(state.key, step)")
+        drawn = f"None if state.key is None else {source.name('fold_in', fold_in)}(state.key, t)"
+        source.write(f"drawn = {drawn if step.key_by else 'None'}")
     prediction, back = _write_forward(source, layers, state, x, mode)
     loss = None if prediction is None else choose_loss(prediction, y, mode)
     if loss is None:
@@ -58,17 +57,16 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
         f"loss, kept = {value}(a{len(layers)}, y)",
         f"if not {source.name('isfinite', isfinite)}(loss): return None",
     )
-    parts = optimizer.parts if optimizer.__class__ is Chain else (optimizer,)
+    parts = parts_of(optimizer)
     for i, part in enumerate(parts):
         if isinstance(part, Factor):
-            source.write(f"factor{i} = {source.name(f'factor_at{i}', part.factor_at)}(step)")
-            source.write(f"if factor{i}.__class__ is not float: return None")
+            source.write(f"factor{i} = {source.name(f'factor_at{i}', part.factor_at)}(t)")
+            source.write(f"if not isinstance(factor{i}, float): return None")
     # a number instead of the gradient, which portable arithmetic would round differently
     leads = bool(parts) and isinstance(parts[0], Factor) and mode is None
-    source.write(f"g = {pull}({source.name('number', x.dtype.type)}({'factor0' if leads else '1'}), kept)", *back)
-    if all(isinstance(part, Factor | PackedPart) for part in parts):
-        if not write_update(source, optimizer, parts, int(leads), state):
-            return None
+    source.write(f"g = {pull}(loss.__class__({'factor0' if leads else '1'}), kept)", *back)
+    if has_kernels(optimizer):
+        write_update(source, optimizer, parts, int(leads), state)
     else:
         _write_general_update(source, optimizer, leads, len(leaves))
     if mode is not None:
@@ -76,7 +74,7 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
         source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
     new = _write_record(source, net, iter([f"d{n}" for n in range(len(leaves))]))
     made = source.name("made_state", made_state)
-    source.write(f"return {made}(step + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
+    source.write(f"return {made}(t + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
     return source
 
 
@@ -89,7 +87,7 @@ def _is_of_records(node: Any) -> bool:
 
 def _layers(net: Any, place: str, key: str) -> Iterator[tuple[Any, str, str]]:
     """The layers that a network applies one after the other, each with the expressions for it and for its key."""
-    if not isinstance(net, Sequential):
+    if not (isinstance(net, Sequential) and forward.has_own_rule(net)):
         yield net, place, key if forward.takes_key(net) else "None"
         return
     for i, layer in enumerate(net.layers):
@@ -107,12 +105,14 @@ def _write_forward(
         numbers = range(first, first := first + len(parameters))
         kernel = forward.kernel(layer, x, mode)
         if kernel is not None:
+            if i == 0 and kernel.takes_operand:
+                source.write("a0 = step.operand(a0)")
             value, pull = source.name(f"value{i}", kernel.value), source.name(f"pull{i}", kernel.pull)
             source.write(f"a{i + 1} = {value}({', '.join([f'a{i}', *(f'p{n}' for n in numbers)])})")
             given = ", ".join(["g", str(i > 0), f"a{i}", f"a{i + 1}", *(f"p{n}" for n in numbers)])
             back.insert(0, f"{', '.join([*(f'd{n}' for n in numbers), 'g'])}, = {pull}({given})")
             x = kernel.value(x, *parameters)
-        elif mode is not None:
+        elif mode is not None or not forward.has_own_rule(layer):
             return None, []
         else:
             x, pulled = forward.linearise(layer, x, None if key == "None" else state.key, True)
@@ -131,7 +131,7 @@ def _write_general_update(source: Source, optimizer: Any, leads: bool, count: in
     source.names.update(Updates=Updates, part=optimizer, partial=partial, with_leaves=tree.with_leaves)
     source.write(
         f"updates = Updates([{listed('d', range(count))}], partial(with_leaves, state.net), True)",
-        f"updates, optimizer = {follow}(part, updates, state.optimizer, state.net, step)",
+        f"updates, optimizer = {follow}(part, updates, state.optimizer, state.net, t)",
         f"leaves = {source.name('advanced', advanced)}(state, updates)",
         f"{listed('d', range(count))}, = leaves",
         "whole = updates.whole",

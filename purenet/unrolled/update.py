@@ -7,28 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from purenet.optimizers.leafwise import BLOCK, PackedPart, Packing
-from purenet.optimizers.part import Chain
+from purenet.optimizers.leafwise import BLOCK, Factor, PackedPart, Packing
+from purenet.optimizers.part import Chain, parts_of
 from purenet.state import State
 from purenet.unrolled.text import Source, listed
 
 
-def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: int, state: State) -> bool:
-    """Write what makes new parameters of the gradient, and the new state of the optimizer; whether that is possible.
+def has_kernels(optimizer: Any) -> bool:
+    """Whether all parts of an optimizer can be written out."""
+    return all(isinstance(part, Factor | PackedPart) for part in parts_of(optimizer))
+
+
+def is_packed(optimizer: Any) -> bool:
+    """Whether an optimizer can be written out, and takes the leaves in vectors."""
+    return has_kernels(optimizer) and any(isinstance(part, PackedPart) for part in parts_of(optimizer))
+
+
+def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: int, state: State) -> None:
+    """Write what makes new parameters of the gradient, and the new state of the optimizer.
 
     Args:
         source: what to write to.
         optimizer: a chain, or a part alone.
-        parts: its parts. The factors of those that are one are known as `factor0`, `factor1` ...
+        parts: its parts; the number that part `i` multiplies by, if it does only that, is known as `factor{i}`.
         leading: how many parts at the head are in the gradient already.
         state: a state like those that the step is for.
     """
     count = len(state.leaves)
-    if any(isinstance(part, PackedPart) for part in parts):
-        packing = Packing(state.leaves)
-        if not packing.fits(state.whole) or any(vector.ndim != 1 for vector in state.whole):
-            return False
-        _Vectors(source, parts, leading, optimizer.__class__ is Chain, packing).write()
+    if is_packed(optimizer):
+        _Vectors(source, parts, leading, optimizer.__class__ is Chain, Packing(state.leaves)).write()
     else:
         for n in range(count):
             source.write(*(f"d{n} *= factor{i}" for i in range(leading, len(parts))), f"d{n} += p{n}")
@@ -37,7 +44,6 @@ def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: 
     after = [f"after{i}" if isinstance(part, PackedPart) else "None" for i, part in enumerate(parts)]
     listed_after = "".join(f"{name}, " for name in after)
     source.write(f"optimizer = ({listed_after})" if optimizer.__class__ is Chain else f"optimizer = {after[0]}")
-    return True
 
 
 class _Vectors:
@@ -62,7 +68,7 @@ class _Vectors:
             constants = source.name(f"constants_at{i}", part.constants)
             columns = source.name(f"columns_of{i}", part.columns)
             source.name(f"kernel{i}", part.kernel)
-            source.write(f"constants{i}, columns{i} = {constants}(step), {columns}({self.states[i]})")
+            source.write(f"constants{i}, columns{i} = {constants}(t), {columns}({self.states[i]})")
         for k in self.vectors:
             self._write_vector(k)
         source.write(f"leaves = [{listed('d', range(self.packing.count))}]", f"whole = [{listed('w', self.vectors)}]")
