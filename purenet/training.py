@@ -127,7 +127,7 @@ class Step(_Planned):
     def __call__(self, state: State, batch: Any) -> State:
         """The state after one more step."""
         plan = getattr(state, "plan", None)
-        if plan is not None and plan.is_of(self):
+        if plan is not None and (plan is getattr(self, "plan", None) or plan.is_of(self)):
             following: State | None = plan.follow(self, state, batch)
             if following is not None:
                 return following
@@ -160,8 +160,10 @@ class Step(_Planned):
         own_rule = rule_of(self.objective.loss) if self.objective.__class__ is Objective else None
         if own_rule is None or not _ARRAYS.issuperset(map(type, leaves)):
             return None
-        plan = before if before is not None and before.is_of(self) else getattr(self, "plan", None)
-        if plan is None or (plan is not before and not (plan.is_of(self) and plan.fits(net))):
+        for plan in (before, getattr(self, "plan", None)):
+            if plan is not None and plan.is_of(self) and (plan is before or plan.fits(net)):
+                break
+        else:
             plan = Plan(self, own_rule.choose, net)
             _set_plan(self, plan)
         return plan if plan.packs(whole) else None

@@ -49,7 +49,7 @@ class Plan:
         self._version = forward.version
 
     def is_of(self, step: Any) -> bool:
-        """Whether the plan was made for a step function of these parts."""
+        """Whether the plan was made for a step function of these parts, and for the layers as they are."""
         objective, optimizer, key_by, arithmetic = self._parts
         return (
             step.optimizer is optimizer
@@ -70,7 +70,7 @@ class Plan:
 
     def follow(self, step: Any, state: State, batch: Any) -> State | None:
         """The state after one more step; None if that is for the general step to find, or to refuse."""
-        if batch.__class__ is not tuple or len(batch) != 2:
+        if batch.__class__ is not tuple or len(batch) != 2 or forward.version != self._version:
             return None
         x, y = batch
         if x.__class__ is not np.ndarray or y.__class__ is not np.ndarray:
