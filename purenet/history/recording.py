@@ -23,7 +23,7 @@ from purenet.history.opened import History, as_history, chain_at, open_history, 
 from purenet.history.policy import Keeper, Snapshots, as_policy, policy_from_json, policy_to_json
 from purenet.history.reader import HistoryReader
 from purenet.history.recipe import ARRAYS, describe, relative_path
-from purenet.history.run import Program, Run, batches_from, loss_of, program_of, start_of
+from purenet.history.run import Program, Run, advance, loss_of, program_of, start_of
 from purenet.history.writer import HistoryWriter
 from purenet.records import fields_of
 from purenet.safetensors import PathLike
@@ -302,10 +302,9 @@ def _steps(program: Program, state: Any, begin: int, end: int) -> Steps:
 
 
 def _taken(program: Program, state: Any, begin: int, end: int) -> Steps:
-    step, batches, metrics, stop = program
-    for _, batch in zip(range(begin, end), batches_from(batches, begin), strict=False):
-        state = step(state, batch)
-        yield state, program.measure(state, batch) if metrics else (), stop is not None and bool(stop(state))
+    metrics, stop = program.metrics, program.stop
+    for _, (batch, after) in zip(range(begin, end), advance(program, state, begin), strict=False):
+        yield after, program.measure(after, batch) if metrics else (), stop is not None and bool(stop(after))
 
 
 def _begun(steps: Steps) -> Steps:

@@ -132,7 +132,7 @@ def start_of(run: Run) -> State:
 def advance(program: Program, state: Any, begin: int) -> Iterator[tuple[Any, Any]]:
     """The batch and the state after it of step `begin`, `begin + 1` and so on, without end."""
     step = program.step
-    for batch in batches_from(program.batches, begin):
+    for batch in _batches_from(program.batches, begin):
         state = step(state, batch)
         yield batch, state
 
@@ -168,7 +168,7 @@ def _states(program: Program, state: State, steps: int) -> Iterator[State]:
             return
 
 
-def batches_from(batches: Any, t: int) -> Iterator[Any]:
+def _batches_from(batches: Any, t: int) -> Iterator[Any]:
     """Batches t, t + 1, ... of what has `from_step` or `at`, or is a function of t."""
     if hasattr(batches, "from_step"):
         return iter(batches.from_step(t))
