@@ -139,9 +139,8 @@ class Step(_Planned):
         drawn = fold_in(key, step) if self.key_by and key is not None else None
         parameters = leaves_of(state)
         loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
-        if loss.__class__ is not np.float64:
-            loss = own(loss)
-        if not isfinite(loss if loss.__class__ is np.float64 else leave(plain(loss))):
+        loss = own(loss)
+        if not isfinite(leave(plain(loss))):
             raise NonFiniteError(
                 f"the loss is {loss} at step {step}; lower the learning rate, clip the gradients with "
                 "pn.clip_by_global_norm, or look at the data of this batch",

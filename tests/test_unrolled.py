@@ -336,7 +336,7 @@ def test_a_new_registration_counts_from_the_next_step_on() -> None:
 
     pn.forward.register(Shifted)(lambda layer, x: x + layer.offset)
     step, state = warm(pn.sgd(1e-2))
-    entry, kernel, rule = (getattr(pn.forward, name).get(pn.Relu) for name in ("_entries", "_kernels", "simple_rules"))
+    entry, kernel = (getattr(pn.forward, name)[pn.Relu] for name in ("_entries", "_kernels"))
     try:
         pn.forward.register(pn.Relu)(lambda layer, x: 2 * x)
         after = step(state, batch())
@@ -347,7 +347,6 @@ def test_a_new_registration_counts_from_the_next_step_on() -> None:
     finally:
         pn.forward._entries[pn.Relu] = entry
         pn.forward._kernels[pn.Relu] = kernel
-        pn.forward.simple_rules[pn.Relu] = rule
         pn.forward._own.add(pn.Relu)
         pn.forward.version += 1
     check_alike(step, state, [batch()] * 6)

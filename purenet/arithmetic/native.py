@@ -43,10 +43,18 @@ def primitive(function: F) -> F:
     return cast(F, call)
 
 
+def rectified(x: Any) -> Any:
+    """`max(x, 0)` of a plain array or number."""
+    if x.__class__ is not np.ndarray or not x.shape or x.dtype.kind != "f":
+        return np.maximum(x, 0)
+    zeros = np.zeros(x.shape, x.dtype)  # against an array NumPy compares twice as fast as against a number
+    return np.maximum(x, zeros, out=zeros)
+
+
 @primitive
 def relu(x: Any) -> Any:
     """`max(x, 0)`, with derivative 0 at 0."""
-    return np.maximum(x, 0)
+    return rectified(x)
 
 
 @primitive

@@ -16,7 +16,6 @@ from purenet.arithmetic import native, pointwise
 from purenet.arithmetic.modes import Portable
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.records import static, struct
-from purenet.transforms.portability.array import PortableArray
 
 _ROOT_HALF = sqrt(0.5)
 _ROOT_TWO_OVER_PI = sqrt(2 / pi)
@@ -174,16 +173,9 @@ def _silu_derivative(layer: Silu, x: Any, y: Any) -> Any:
     return s * (1 + x * (1 - s))
 
 
-def _rectified(x: Any) -> Any:
-    if x.__class__ is not np.ndarray or not x.shape or x.dtype.kind != "f":
-        return native.relu(x)
-    zeros = np.zeros(x.shape, x.dtype)  # against an array NumPy compares twice as fast as against a number
-    return np.maximum(x, zeros, out=zeros)
-
-
 @forward.register
 def _(layer: Relu, x: Any) -> Any:
-    return _rectified(x)
+    return native.relu(x)
 
 
 def _choose_relu(layer: Relu, x: Any, mode: Portable | None) -> Kernel:
@@ -198,19 +190,13 @@ def _choose_relu(layer: Relu, x: Any, mode: Portable | None) -> Kernel:
         factor *= g
         return (factor,)
 
-    return Kernel(_rectified if mode is None else pointwise.relu, pull)
+    return Kernel(native.rectified if mode is None else pointwise.relu, pull)
 
 
 @forward.register_own_rule
 def _(layer: Relu, x: Any) -> tuple[Any, LayerPull]:
-    y = _rectified(x) if x.__class__ is not PortableArray else PortableArray(pointwise.relu(x.value), x.mode)
-    return y, lambda g, wants_x: ((), _active(g, y) if wants_x else None)
-
-
-def _active(g: Any, y: Any) -> Any:
-    if g.__class__ is y.__class__ is PortableArray:
-        return PortableArray(g.value * (y.value > 0), g.mode)  # without asking the table of operations
-    return g * (y > 0)
+    y = native.relu(x)
+    return y, lambda g, wants_x: ((), g * (y > 0) if wants_x else None)
 
 
 forward.register_kernels(Relu, _choose_relu)

@@ -84,12 +84,18 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     if x.ndim != 2 or x.dtype != weight.dtype or x.shape[1] != weight.shape[0]:
         return None
     ahead: Any
+    takes_operand = mode is not None
     if mode is not None:
         ahead, for_weight, for_x = _portable_products(x, weight, mode.slices)
-        sum_of_rows: Any = _total_of_rows
     else:
         ahead = for_weight = for_x = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
-        sum_of_rows = _ones(x).dot
+    if layer.bias is None:
+
+        def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+            return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
+
+        return Kernel(ahead, pull_without_bias, takes_operand)
+    sum_of_rows: Any = _total_of_rows if mode is not None else _ones(x).dot
 
     def value(x: Any, weight: Any, bias: Any) -> Any:
         y = ahead(x, weight)
@@ -99,12 +105,7 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
         return for_weight(x.transpose(), g), sum_of_rows(g), for_x(g, weight.T) if wants_x else None
 
-    def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
-        return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
-
-    if layer.bias is None:
-        return Kernel(ahead, pull_without_bias, takes_operand=mode is not None)
-    return Kernel(value, pull, takes_operand=mode is not None)
+    return Kernel(value, pull, takes_operand)
 
 
 def _portable_products(x: Any, weight: Any, slices: int) -> tuple[Any, Any, Any]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import attrs
-import numpy as np
 
 from purenet.errors import DtypeError, ShapeError, TreeError
 from purenet.layers.activations import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh
 from purenet.layers.basic import Dense, Dropout
-from purenet.layers.dispatch import ForeignPull, LayerPull, LayerRule, forward, zero_leaves
+from purenet.layers.dispatch import LayerPull, composed, forward, zero_leaves
 from purenet.random import fold_in
 from purenet.records import is_struct, struct
 
@@ -117,32 +115,21 @@ def _(net: Sequential, x: Any, *, key: Any = None) -> Any:
 @partial(forward.register_own_rule, is_composed=True)
 def _(net: Sequential, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
     pulls: list[LayerPull] = []
-    simple_rules, is_foreign = forward.simple_rules if plain else _NO_RULES, False
     try:
         for layer in net.layers:
-            rule = simple_rules.get(layer.__class__)
-            if rule is not None and x.__class__ is np.ndarray:
-                x, pull = rule(layer, x)  # what `linearise` would do, after more questions
-            else:
-                x, pull = forward.linearise(layer, x, key and _child_key(layer, key, len(pulls)), plain)
-                is_foreign = is_foreign or pull.__class__ is ForeignPull
+            x, pull = forward.linearise(layer, x, key and _child_key(layer, key, len(pulls)), plain)
             pulls.append(pull)
     except TreeError as error:
         raise error.within(f"layers[{len(pulls)}]") from None
 
     def pull_all(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
         leaves: list[Any] = []
-        i = len(pulls)
-        while i:
-            i -= 1
+        for i in range(len(pulls) - 1, -1, -1):
             of_layer, g = (zero_leaves(net.layers[i]), None) if g is None else pulls[i](g, wants_x or i > 0)
             leaves[:0] = of_layer
         return leaves, g
 
-    return x, ForeignPull(pull_all) if is_foreign else pull_all
-
-
-_NO_RULES: MappingProxyType[type, LayerRule] = MappingProxyType({})
+    return x, composed(pull_all, pulls)
 
 
 def check_residual(x: Any, y: Any) -> None:
@@ -173,4 +160,4 @@ def _(residual: Residual, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull
         leaves, d_x = pull(g, wants_x)
         return leaves, g if d_x is None else g + d_x
 
-    return x + y, ForeignPull(pull_around) if pull.__class__ is ForeignPull else pull_around
+    return x + y, composed(pull_around, (pull,))

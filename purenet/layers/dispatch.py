@@ -17,8 +17,7 @@ from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.errors import DtypeError
 from purenet.records import is_struct, is_struct_type
-from purenet.transforms.linearise import Pullback, checked, is_plain, linearise
-from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.linearise import UNTRACED, Pullback, checked, is_plain, linearise
 from purenet.transforms.tracer import zeros
 
 LayerFunction: TypeAlias = Callable[..., Any]
@@ -64,8 +63,6 @@ class Kernel(NamedTuple):
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNTRACED = frozenset({np.ndarray, PortableArray})
-
 
 class Entry(NamedTuple):
     """What is registered for a type of layer."""
@@ -100,7 +97,7 @@ class Forward:
         (64, 10)
     """
 
-    __slots__ = ("_entries", "_kernels", "_own", "simple_rules", "version")
+    __slots__ = ("_entries", "_kernels", "_own", "version")
     __name__ = "forward"
     __rule_is_traceable__ = True
 
@@ -108,7 +105,6 @@ class Forward:
         self._entries: dict[type, Entry] = {}
         self._kernels: dict[type, Callable[[Any, Any, Portable | None], Kernel | None]] = {}
         self._own: set[type] = set()
-        self.simple_rules: dict[type, LayerRule] = {}
         self.version = 0  # how often something was registered
 
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
@@ -177,8 +173,6 @@ class Forward:
         layer = cls or _first_annotation(rule)
         self._add_rule(layer, rule, rule, is_composed)
         self._own.add(layer)
-        if not (is_composed or self.entry(layer).takes_key):
-            self.simple_rules[layer] = rule
         return rule
 
     def has_own_rule(self, layer: Any) -> bool:
@@ -219,7 +213,7 @@ class Forward:
         if rule is not None:
             if entry.is_composed:
                 return rule(layer, x, key, plain)
-            if x.__class__ in _UNTRACED and (plain or is_plain(layer)):
+            if x.__class__ in UNTRACED and (plain or is_plain(layer)):
                 return rule(layer, x, key) if entry.takes_key else rule(layer, x)
         return _by_tracing(entry, layer, x, key)
 
@@ -236,7 +230,6 @@ class Forward:
         """Forget what was known of the functions of a type of layer that had others before."""
         self.version += 1
         self._own.discard(cls)
-        self.simple_rules.pop(cls, None)
         self._kernels.pop(cls, None)
 
     def _add(self, cls: type, function: LayerFunction) -> LayerFunction:
@@ -275,6 +268,11 @@ def _in_leaves(layer: Any, pullback: Pullback) -> LayerPull:
         return zero_leaves(layer) if d_layer is None else tree.leaves(d_layer), d_x
 
     return ForeignPull(pull)
+
+
+def composed(pull: LayerPull, parts: Sequence[LayerPull]) -> LayerPull:
+    """A pull made of other pulls: foreign if one of them is."""
+    return ForeignPull(pull) if ForeignPull in map(type, parts) else pull
 
 
 def zero_leaves(layer: Any) -> list[Any]:

@@ -57,7 +57,7 @@ class ScaleByAdam(PackedPart):
 
     def init(self, net: Any) -> Moments:
         """Moments of zero for every leaf."""
-        zeros = initial_vectors(net, "scale_by_adam")
+        zeros = initial_vectors(net, self.place)
         return Moments(zeros, zeros)
 
     def constants(self, step: int) -> Sequence[float]:
@@ -108,6 +108,10 @@ class _RootMeanSquare(PackedPart):
         """The squares."""
         return columns[0]
 
+    def init(self, net: Any) -> Leaves:
+        """Squares of zero for every leaf."""
+        return initial_vectors(net, self.place)
+
 
 @struct
 class ScaleByRms(_RootMeanSquare):
@@ -117,10 +121,6 @@ class ScaleByRms(_RootMeanSquare):
     epsilon: float = static()
 
     place = "scale_by_rms"
-
-    def init(self, net: Any) -> Leaves:
-        """A mean square of zero for every leaf."""
-        return initial_vectors(net, "scale_by_rms")
 
     def constants(self, step: int) -> Sequence[float]:
         """How much the squares so far, and the new one, count in the mean; epsilon."""
@@ -138,7 +138,7 @@ class ScaleByRootSumOfSquares(_RootMeanSquare):
 
     def init(self, net: Any) -> Leaves:
         """The initial sum for every leaf."""
-        return initial_vectors(net, "scale_by_root_sum_of_squares", self.initial)
+        return initial_vectors(net, self.place, self.initial)
 
     def constants(self, step: int) -> Sequence[float]:
         """All squares count fully; epsilon."""

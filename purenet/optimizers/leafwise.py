@@ -25,8 +25,6 @@ Leaves: TypeAlias = tuple[Any, ...]
 """The leaves of a tree, in order, without the tree. This is how parts remember arrays: a record of the network might
 refuse to hold a moment where a parameter belongs."""
 
-_ARRAYS = frozenset({np.ndarray})
-
 _SMALL = 1 << 12
 """Elements of a leaf that is small enough to be packed with others into one vector."""
 
@@ -255,7 +253,7 @@ def scaled(updates: Updates, factor: float) -> Updates:
 
 
 def initial_vectors(net: Any, place: str, initial: float = 0.0) -> Leaves:
-    """What a part that uses `packed` remembers before the first step."""
+    """What a `PackedPart` remembers before the first step."""
     leaves = initial_leaves(net, place, initial)
     return tuple(map(frozen, Packing(leaves).vectors(leaves)))
 

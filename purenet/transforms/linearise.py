@@ -99,12 +99,13 @@ def linearise(
     return trace(f, args, kwargs, wanted)
 
 
-_UNTRACED = frozenset({np.ndarray, PortableArray})
+UNTRACED = frozenset({np.ndarray, PortableArray})
+"""What is no value of a differentiation, seen at one look."""
 
 
 def _are_plain(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     for arg in args:
-        if arg.__class__ not in _UNTRACED and not is_plain(arg):
+        if arg.__class__ not in UNTRACED and not is_plain(arg):
             return False
     return not kwargs or is_plain(kwargs)
 

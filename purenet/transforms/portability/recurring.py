@@ -53,7 +53,7 @@ class LastBatch:
         after: dict[int, _Seen] = {}
 
         def enter_again(value: Any, mode: Portable) -> Any:
-            if value.__class__ is not np.ndarray or not SMALLEST <= value.size <= LARGEST or value.ndim != 2:
+            if value.__class__ is not np.ndarray or not _is_worth_keeping(value):
                 return enter(value, mode)
             seen = after[id(value)] = _seen_again(value, before.get(id(value)))
             operand = seen.operand
@@ -69,13 +69,17 @@ class LastBatch:
 
     def operand(self, array: Any) -> Any:
         """An array as products take it: with the slices that they have cut of it, if it has come before."""
-        if not SMALLEST <= array.size <= LARGEST or array.ndim != 2:
+        if not _is_worth_keeping(array):
             return array
         before = getattr(self, "_seen", _NOTHING).get(id(array))
         seen = _seen_again(array, before)
         if seen is not before:
             object.__setattr__(self, "_seen", {id(array): seen})
         return seen.operand or array
+
+
+def _is_worth_keeping(array: Any) -> bool:
+    return array.ndim == 2 and bool(SMALLEST <= array.size <= LARGEST)
 
 
 def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
