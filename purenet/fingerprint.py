@@ -190,15 +190,15 @@ def _blas() -> dict[str, Any]:
     told = {name: built[key] for name, key in _BUILT.items() if isinstance(built.get(key), str)}
     loaded: dict[str, Any] = {}
     with suppress(Exception):  # nothing that a foreign library does is worth failing for
-        loaded = _loaded_openblas()
+        loaded = loaded_blas()
     return {**dict.fromkeys((*_BUILT, "blas_kernel", "blas_threads")), **told, **loaded}
 
 
 _BUILT = {"blas": "name", "blas_version": "version", "blas_configuration": "openblas configuration"}
 
 
-def _loaded_openblas() -> dict[str, Any]:
-    """What the OpenBLAS that NumPy uses says of itself; empty if it uses another BLAS."""
+def loaded_blas() -> dict[str, Any]:
+    """What the OpenBLAS that NumPy uses says of itself, by the names of the fields; empty if it uses another BLAS."""
     import ctypes
 
     for library in _libraries():

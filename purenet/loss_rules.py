@@ -93,7 +93,8 @@ def _sum_of_squares(residual: Any) -> Any:
 
 
 def _portable_sum_of_squares(residual: Any) -> Any:
-    return sums.total(residual * residual)
+    flat = residual.ravel()
+    return sums.halved(flat * flat)
 
 
 def residual_of(prediction: Any, target: Any, name: str) -> Any:

@@ -108,7 +108,7 @@ def test_bits_are_compared_not_numbers():
     assert before.operand is None
     assert not before.is_used  # no product has asked for slices
     kept = recurring._seen_again(zeros, recurring._seen_again(zeros, None))
-    kept.operand.cut(True, 1)
+    kept.operand.keep(True, 1)
     assert recurring._seen_again(zeros, kept) is kept
     zeros[3, 3] = -0.0
     assert recurring._seen_again(zeros, kept).operand is None

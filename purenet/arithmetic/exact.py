@@ -8,12 +8,11 @@ removed is a further slice, with products of its own. `docs/numeric-contract.md`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from purenet.arithmetic.blas import DOT, Multiply
 from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut, small_cutter
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
@@ -21,9 +20,6 @@ from purenet.records import Array
 _SUPPORTED = "?bBhHiIlLqQdef"
 _FLOATS = "def"
 _FLOAT64 = np.dtype(np.float64)
-_DOT = 1 << 13
-"""Elements of the operands up to which `x.dot(y)` is quicker to call than `np.matmul`."""
-
 _ABSENT = -100_000
 """The exponent of zero: below any other."""
 
@@ -70,23 +66,6 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
             raise _mismatch(left, right)
         return _product(left, right, slices, dtype, a, b)
     return _product_of_any(left, right, slices, dtype)
-
-
-def product_like(a: Array, b: Array, slices: int) -> Callable[[Any, Any], Any]:
-    """`matmul` for operands of the shapes, dtypes and layouts of these: the same bits, and fewer questions."""
-    if slices != 1 or not are_small(a, b):
-        return partial(matmul, slices=slices)
-    cut_alike = small_cutter(a, b)
-
-    def product(x: Any, y: Any) -> Any:
-        pair = cut_alike(x, y) if x.__class__ is np.ndarray else None
-        if pair is None:  # or an operand that keeps its slices
-            return matmul(x, y)
-        result = pair[0].dot(pair[1])
-        result += ZERO
-        return result
-
-    return product
 
 
 def _product_of_any(left: Array, right: Array, slices: int, dtype: np.dtype[Any]) -> Any:
@@ -148,8 +127,11 @@ def _product(x: Array, y: Array, slices: int, dtype: np.dtype[Any], a: Any = Non
         with np.errstate(all="ignore"):
             result = _of_any_magnitude(x.astype(_FLOAT64), y.astype(_FLOAT64), slices)
     result += ZERO  # -0 becomes +0: which of them an exact sum of zeros is depends on how it begins
-    if dtype is _FLOAT64:
-        return result
+    return result if dtype is _FLOAT64 else rounded_to(result, dtype)
+
+
+def rounded_to(result: Float64, dtype: np.dtype[Any]) -> Array:
+    """A result in the wider dtype of its operands, rounded once."""
     with np.errstate(over="ignore", under="ignore"):
         return result.astype(dtype)
 
@@ -173,24 +155,23 @@ def _block(x: Array | Operand, y: Array | Operand, slices: int) -> Float64 | Non
     ys = cut(y, False, slices)
     if ys is None:
         return None
-    return _sum_of_slices(xs, ys)
+    return sum_of_slices(xs, ys)
 
 
-def _sum_of_slices(xs: list[Float64], ys: list[Float64]) -> Float64:
+def sum_of_slices(xs: list[Float64], ys: list[Float64], multiply: Multiply | None = None) -> Float64:
     """x1 y1, or x1 y1 + (x1 y2 + x2 y1), or x1 y1 + ((x1 y2 + x2 y1) + ((x1 y3 + x3 y1) + x2 y2))."""
     first, second = xs[0], ys[0]
-    if first.ndim == 2 == second.ndim and first.size <= _DOT >= second.size:
-        high: Float64 = first.dot(second)
-    else:
-        high = np.matmul(first, second)
+    if multiply is None:
+        multiply = np.ndarray.dot if first.ndim == 2 == second.ndim and first.size <= DOT >= second.size else np.matmul
+    high: Float64 = multiply(first, second)
     if len(xs) == 1:
         return high
-    low = np.matmul(xs[0], ys[1])
-    low += np.matmul(xs[1], ys[0])
+    low = multiply(xs[0], ys[1])
+    low += multiply(xs[1], ys[0])
     if len(xs) == 3:
-        lowest = np.matmul(xs[0], ys[2])
-        lowest += np.matmul(xs[2], ys[0])
-        lowest += np.matmul(xs[1], ys[1])
+        lowest = multiply(xs[0], ys[2])
+        lowest += multiply(xs[2], ys[0])
+        lowest += multiply(xs[1], ys[1])
         low += lowest
     high += low
     return high

@@ -13,7 +13,7 @@ written out, for a large array in part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -59,6 +59,22 @@ _FOLDED = 1 << 13
 """Columns of an array with more elements than this are looked at in fewer, wider rows."""
 
 
+class Kept(NamedTuple):
+    """What is kept of an operand."""
+
+    slices: list[Float64]
+    is_positive: bool
+    """Whether each line has a positive number in its first slice.
+
+    Then a sum of products with it that is zero is +0, and need not be made so: such a number times zero is +0, and if
+    it is not multiplied by zero, something has to cancel it, which gives +0; slices have no -0 themselves.
+    """
+
+    def transposed(self) -> Kept:
+        """The same of the transposed operand."""
+        return Kept([piece.T for piece in self.slices], self.is_positive)
+
+
 class Operand:
     """A matrix that products come back to, with the slices that they have cut of it.
 
@@ -66,32 +82,33 @@ class Operand:
         matrix: an array of float16, float32 or float64 that nobody writes to.
     """
 
-    __slots__ = ("_is_transposed", "_slices", "matrix")
+    __slots__ = ("_is_transposed", "_kept", "matrix")
 
-    def __init__(self, matrix: Array, slices: dict[Any, list[Float64]] | None = None, transposed: bool = False) -> None:
+    def __init__(self, matrix: Array, kept: dict[Any, Kept] | None = None, transposed: bool = False) -> None:
         self.matrix = matrix
-        self._slices = {} if slices is None else slices
+        self._kept = {} if kept is None else kept
         self._is_transposed = transposed
 
     def transpose(self) -> Operand:
         """The transposed matrix, with the same slices."""
-        return Operand(self.matrix.T, self._slices, not self._is_transposed)
+        return Operand(self.matrix.T, self._kept, not self._is_transposed)
 
     @property
     def has_slices(self) -> bool:
         """Whether a product has cut any."""
-        return bool(self._slices)
+        return bool(self._kept)
 
-    def cut(self, of_rows: bool, count: int) -> list[Float64] | None:
-        """`cut`, done once."""
+    def keep(self, of_rows: bool, count: int) -> Kept | None:
+        """So many slices of the rows or the columns, cut when they are asked for first; None as for `cut`."""
         part = (of_rows is self._is_transposed, count)
-        slices = self._slices.get(part)
-        if slices is None:
+        kept = self._kept.get(part)
+        if kept is None:
             slices = cut(self.matrix, of_rows, count)
-            if slices is not None:
-                self._slices[part] = [piece.T for piece in slices] if self._is_transposed else slices
-            return slices
-        return [piece.T for piece in slices] if self._is_transposed else slices
+            if slices is None:
+                return None
+            found = Kept(slices, bool((slices[0] > 0).any(1 if of_rows else 0).all()))
+            kept = self._kept[part] = found.transposed() if self._is_transposed else found
+        return kept.transposed() if self._is_transposed else kept
 
 
 def are_small(x: Any, y: Any) -> bool:
@@ -160,7 +177,8 @@ def bits_kept(length: int) -> int:
 def cut(x: Array | Operand, of_rows: bool, count: int) -> list[Float64] | None:
     """So many slices of the rows, or the columns, of matrices of floats; None if their magnitudes are not safe."""
     if isinstance(x, Operand):
-        return x.cut(of_rows, count)
+        kept = x.keep(of_rows, count)
+        return None if kept is None else kept.slices
     if x.ndim == 2 and not x.flags.c_contiguous:
         slices = _cut(x.T, -2 if of_rows else -1, count)
         return slices and [piece.T for piece in slices]

@@ -15,7 +15,8 @@ import numpy as np
 from purenet.arguments import check_number
 from purenet.arithmetic import exact
 from purenet.arithmetic.modes import Portable
-from purenet.arithmetic.sums import total
+from purenet.arithmetic.prepared import product_like
+from purenet.arithmetic.sums import halved, total
 from purenet.errors import DtypeError, ShapeError
 from purenet.layers.dispatch import Kernel, LayerPull, forward
 from purenet.random import Key, bernoulli
@@ -79,23 +80,45 @@ with zeros first."""
 
 
 def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
-    """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
+    """The kernel for a step that comes again and again."""
     weight: Any = layer.weight
-    if x.ndim != 2 or x.dtype != weight.dtype or x.shape[1] != weight.shape[0]:
+    if not _are_matrices(x, weight):
         return None
-    ahead: Any
-    takes_operand = mode is not None
-    if mode is not None:
-        ahead, for_weight, for_x = _portable_products(x, weight, mode.slices)
-    else:
-        ahead = for_weight = for_x = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+    if mode is None:
+        return _native_kernel(layer, x)
+    g = np.broadcast_to(x[:1, :1], (len(x), weight.shape[1])).copy()
+    pairs = ((x, weight), (x.T, g), (g, weight.T))
+    ahead, for_weight, for_x = (product_like(a, b, mode.slices) for a, b in pairs)
+    if ahead is None or for_weight is None or for_x is None:
+        return _portable_kernel(layer, mode)
+    is_bounded = x.dtype.char == "d"
+    return _kernel(layer, ahead, for_weight, for_x, halved)._replace(takes_operand=True, is_bounded=is_bounded)
+
+
+def _are_matrices(x: Any, weight: Any) -> bool:
+    """Whether the input is a batch of rows in the dtype of the weight, and fits it."""
+    return bool(x.ndim == 2 and x.dtype == weight.dtype and x.shape[1] == weight.shape[0])
+
+
+def _native_kernel(layer: Dense, x: Any) -> Kernel:
+    product = np.ndarray.dot if x.size <= _SMALL >= layer.weight.size else np.matmul
+    return _kernel(layer, product, product, product, None if layer.bias is None else _ones(x).dot)
+
+
+def _portable_kernel(layer: Dense, mode: Portable) -> Kernel:
+    """For operands of any magnitudes, and for an `Operand`."""
+    product = partial(exact.matmul, slices=mode.slices)
+    return _kernel(layer, product, product, product, _total_of_rows)._replace(takes_operand=True)
+
+
+def _kernel(layer: Dense, ahead: Any, for_weight: Any, for_x: Any, sum_of_rows: Any) -> Kernel:
+    """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     if layer.bias is None:
 
         def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
             return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
 
-        return Kernel(ahead, pull_without_bias, takes_operand)
-    sum_of_rows: Any = _total_of_rows if mode is not None else _ones(x).dot
+        return Kernel(ahead, pull_without_bias)
 
     def value(x: Any, weight: Any, bias: Any) -> Any:
         y = ahead(x, weight)
@@ -105,16 +128,7 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
         return for_weight(x.transpose(), g), sum_of_rows(g), for_x(g, weight.T) if wants_x else None
 
-    return Kernel(value, pull, takes_operand)
-
-
-def _portable_products(x: Any, weight: Any, slices: int) -> tuple[Any, Any, Any]:
-    """`x @ weight`, `x.T @ g` and `g @ weight.T` of the contract, for operands like these."""
-    if x.__class__ is not np.ndarray or weight.__class__ is not np.ndarray:
-        return (partial(exact.matmul, slices=slices),) * 3
-    g = np.broadcast_to(x[:1, :1], (len(x), weight.shape[1])).copy()
-    like = exact.product_like
-    return like(x, weight, slices), like(x.T, g, slices), like(g, weight.T, slices)
+    return Kernel(value, pull)
 
 
 def _total_of_rows(matrix: Any) -> Any:
@@ -126,10 +140,11 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     weight: Any = layer.weight
     bias, cls = layer.bias, weight.__class__
     mode = weight.mode if x.__class__ is cls is PortableArray and x.mode is weight.mode else None
-    kernel = _choose_dense(layer, x, mode) if x.__class__ is cls is np.ndarray or mode is not None else None
-    if kernel is not None:
+    if (x.__class__ is cls is np.ndarray or mode is not None) and _are_matrices(x, weight):
         leaves = (weight,) if bias is None else (weight, bias)
-        return _by_kernel(kernel, layer, x, leaves) if mode is None else _portably(kernel, layer, x, leaves, mode)
+        if mode is None:
+            return _by_kernel(_native_kernel(layer, x), layer, x, leaves)
+        return _portably(_portable_kernel(layer, mode), layer, x, leaves, mode)
     if not _fits(x, weight):
         raise _misfit(x, weight)
     y = x @ weight

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from purenet import tree
+from purenet.arithmetic.prepared import OutOfRangeError
 from purenet.layers.dispatch import forward
 from purenet.loss_rules import ChooseKernel
 from purenet.optimizers.leafwise import Packing
@@ -79,7 +80,12 @@ class Plan:
         run = self._runs.get(form, 0)
         if run.__class__ is int:
             run = self._after_one_more(form, run, step, state, x, y)
-        following: State | None = None if run is None else run(step, state, batch)
+        if run is None:
+            return None
+        try:
+            following: State | None = run(step, state, batch)
+        except OutOfRangeError:
+            return None
         return following
 
     def _after_one_more(self, form: Any, count: int, step: Any, state: State, x: Any, y: Any) -> Run | None:
@@ -94,7 +100,10 @@ class Plan:
 
 def written_out(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: Any) -> Run | None:
     """The step for states and batches of the form of these, or None if it cannot be written out."""
-    source = step_source(step, choose_loss, state, x, y)
+    try:
+        source = step_source(step, choose_loss, state, x, y)
+    except OutOfRangeError:
+        return None
     if source is None:
         return None
     exec(compile(source.text(), "<a step of training>", "exec"), source.names)

@@ -6,7 +6,7 @@ first the gradient, then the update, and in the end the new parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -48,7 +48,7 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
     if any(key != "None" for _, _, key in layers):
         drawn = f"None if state.key is None else {source.name('fold_in', fold_in)}(state.key, t)"
         source.write(f"drawn = {drawn if step.key_by else 'None'}")
-    prediction, back = _write_forward(source, layers, state, x, mode)
+    prediction, back, bounded = _write_forward(source, layers, state, x, mode)
     loss = None if prediction is None else choose_loss(prediction, y, mode)
     if loss is None:
         return None
@@ -70,12 +70,31 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
     else:
         _write_general_update(source, optimizer, leads, len(leaves))
     if mode is not None:
-        leaves_of, finite = source.name("leaves_of", tree.leaves), source.name("is_finite", is_finite)
-        source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
+        _write_check(source, parts, leaves, bounded)
     new = _write_record(source, net, iter([f"d{n}" for n in range(len(leaves))]))
     made = source.name("made_state", made_state)
     source.write(f"return {made}(t + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
     return source
+
+
+def _write_check(source: Source, parts: Sequence[Any], leaves: Sequence[Any], bounded: Sequence[int]) -> None:
+    """Write how a portable step leaves it to the general one what may not be finite.
+
+    A parameter below 2**450 whose gradient is below 2**911 stays finite when that is multiplied by a few factors.
+    """
+    if not all(isinstance(part, Factor) for part in parts) or len(parts) > _FACTORS:
+        leaves_of, finite = source.name("leaves_of", tree.leaves), source.name("is_finite", is_finite)
+        source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
+        return
+    if bounded:
+        source.write(*(f"if not {-_FACTOR} < factor{i} < {_FACTOR}: return None" for i in range(len(parts))))
+    for n in {*range(len(leaves))}.difference(bounded):
+        vector = f"d{n}" if leaves[n].ndim == 1 else f"d{n}.ravel()"
+        source.write(f"if not isfinite({vector}.dot({vector})): return None")
+
+
+_FACTORS, _FACTOR = 3, 1e9
+"""So many factors, each below that, keep a number below 2**911 finite."""
 
 
 def _is_of_records(node: Any) -> bool:
@@ -96,9 +115,14 @@ def _layers(net: Any, place: str, key: str) -> Iterator[tuple[Any, str, str]]:
 
 def _write_forward(
     source: Source, layers: Iterable[tuple[Any, str, str]], state: State, x: Any, mode: Portable | None
-) -> tuple[Any, list[str]]:
-    """Write the way from `a0` to the prediction; return the prediction for `x`, and the lines of the way back."""
+) -> tuple[Any, list[str], list[int]]:
+    """Write the way from `a0` to the prediction.
+
+    Returns:
+        The prediction for `x`; the lines of the way back; and the parameters that are bounded, see `Kernel.is_bounded`.
+    """
     back: list[str] = []
+    bounded: list[int] = []
     first = 0
     for i, (layer, place, key) in enumerate(layers):
         parameters = tree.leaves(layer)
@@ -112,17 +136,18 @@ def _write_forward(
             given = ", ".join(["g", str(i > 0), f"a{i}", f"a{i + 1}", *(f"p{n}" for n in numbers)])
             back.insert(0, f"{', '.join([*(f'd{n}' for n in numbers), 'g'])}, = {pull}({given})")
             x = kernel.value(x, *parameters)
+            bounded += numbers[:1] if kernel.is_bounded else ()
         elif mode is not None or not forward.has_own_rule(layer):
-            return None, []
+            return None, [], []
         else:
             x, pulled = forward.linearise(layer, x, None if key == "None" else state.key, True)
             if pulled.__class__ is ForeignPull:  # which might return arrays that somebody else holds
-                return None, []
+                return None, [], []
             source.write(
                 f"a{i + 1}, pull{i} = {source.name('linearise', forward.linearise)}({place}, a{i}, {key}, True)"
             )
             back.insert(0, f"[{listed('d', numbers)}], g = pull{i}(g, {i > 0})")
-    return x, back
+    return x, back, bounded
 
 
 def _write_general_update(source: Source, optimizer: Any, leads: bool, count: int) -> None:

@@ -21,7 +21,7 @@ from purenet.transforms.portability.array import PortableArray
 from purenet.transforms.portability.boundary import enter
 from purenet.transforms.portability.function import entered
 
-SMALLEST, LARGEST = 1 << 12, 1 << 20
+SMALLEST, LARGEST = 1 << 10, 1 << 20
 """Slices are kept of arrays with so many elements; those of smaller ones are cut as quickly as they are found again."""
 
 _FLOATS = frozenset({np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)})
@@ -37,6 +37,8 @@ class _Seen(NamedTuple):
     """Whether others may write to the array, so that what is kept is a copy."""
     is_used: bool = True
     """Whether products have asked for slices of it, as far as is known."""
+    bits: bytearray | None = None
+    """The memory of that copy, if it is laid out as the array is."""
 
 
 _NOTHING: Mapping[int, _Seen] = MappingProxyType({})
@@ -90,14 +92,22 @@ def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     if operand is None:
         if not seen.is_used or array.dtype not in _FLOATS:
             return seen
-        is_copied = own(array) is not array
-        return _Seen(array, Operand(frozen(np.array(array, order="C")) if is_copied else array.view()), is_copied)
+        if own(array) is array:
+            return _Seen(array, Operand(array.view()))
+        bits = bytearray(array.tobytes())
+        copy = frozen(np.frombuffer(bits, array.dtype).reshape(array.shape))
+        return _Seen(array, Operand(copy), True, bits=bits if array.flags.c_contiguous else None)
     if not operand.has_slices:
         return _Seen(array, is_used=False)
     kept = operand.matrix
     if array.shape != kept.shape or array.dtype != kept.dtype:
         return _Seen(array)
-    is_same = _has_bits(array, kept) if seen.is_copied else not array.flags.writeable
+    if not seen.is_copied:
+        is_same = not array.flags.writeable
+    elif seen.bits is not None:
+        is_same = seen.bits.__eq__(array) is True  # bytes with bytes, in the time that it takes to read them
+    else:
+        is_same = _has_bits(array, kept)
     return seen if is_same else _Seen(array)
 
 
