@@ -130,6 +130,20 @@ def test_rounds_interleave() -> None:
     assert done[-12:] == [*"aabb", *"bbaa", *"aabb"]
 
 
+def test_what_is_done_once_is_told_apart() -> None:
+    """A turn of n units that costs 5 + 2 n: five is what one unit costs more than the others."""
+    now = [0.0]
+
+    def of(units: int) -> Any:
+        return lambda: now.__setitem__(0, now[0] + 5.0 + 2.0 * units)
+
+    for seconds in (0.5, 50.0):
+        times = timing.interleave(
+            {"a": of}, rounds=2, seconds=seconds, pause=0, net={"a": "once"}, clock=lambda: now[0]
+        )
+        assert times == {"a": [2.0, 2.0], "once": [7.0, 7.0]}
+
+
 def test_a_turn_lasts_long_enough() -> None:
     """Short units are repeated until a turn takes the time asked for."""
     now = [0.0]

@@ -70,7 +70,7 @@ def measure(options: Options) -> dict[str, Any]:
         found["arithmetic"] = promises.arithmetic(peers, rounds=options.rounds, seconds=options.seconds)
     if "recording" in options.tables:
         _say("recording")
-        found["recording"] = promises.recording(rounds=min(options.rounds, 9), seconds=options.recorded)
+        found["recording"] = promises.recording(rounds=options.rounds, seconds=options.recorded)
     for what in ("width", "batch", "depth", "length"):
         if what in options.tables:
             _say(f"growth with {what}")

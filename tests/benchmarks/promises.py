@@ -90,7 +90,8 @@ def recording(*, rounds: int, seconds: float, length: int | None = None) -> dict
             ),
             "recorded": lambda count, step=step, start=start, batches=batches: _recording(count, step, start, batches),
         }
-        found.append({"title": workload.title, "rounds": interleave(turns, rounds=rounds, seconds=seconds)})
+        times = interleave(turns, rounds=rounds, seconds=seconds, net={"recorded": "once"})
+        found.append({"title": workload.title, "rounds": times})
     return {"rows": found, "opening": _opening(length or LONG, rounds)}
 
 

@@ -81,12 +81,13 @@ def arithmetic(result: dict[str, Any]) -> str:
 def recording(result: dict[str, Any]) -> str:
     """Microseconds that recording adds to a step, and what a long history takes."""
     rows, opening = result["recording"]["rows"], result["recording"]["opening"]
-    lines = ["| workload | native step | recorded | more, µs | more, % |", "|---|---:|---:|---:|---:|"]
+    lines = ["| workload | native step | recorded | more, µs | more, % | once, ms |", "|---|---:|---:|---:|---:|---:|"]
     for row in rows:
         bare, recorded = row["rounds"]["fold"], row["rounds"]["recorded"]
         more = median(b - a for a, b in zip(bare, recorded, strict=True))
         share = 100 * (ratio(recorded, bare) - 1)
         cells = [_cell(bare, 1e6), _cell(recorded, 1e6), f"{1e6 * more:.1f}", f"{share:.1f}"]
+        cells.append(_cell(row["rounds"]["once"], 1e3))
         lines.append(f"| {row['title']} | {' | '.join(cells)} |")
     opened = f"{1e3 * median(opening['seconds']):.1f} ms to open, {opening['bytes']:.0f} bytes of journal a step"
     return "\n".join([*lines, "", f"A history of {opening['steps']:,} steps: {opened}.", *_noise(rows)])

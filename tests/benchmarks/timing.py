@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from statistics import median, quantiles
 from time import perf_counter, sleep
+from types import MappingProxyType
 from typing import Any
 
 Turn = Callable[[int], Callable[[], Any]]
@@ -26,6 +27,7 @@ def interleave(
     seconds: float = 0.03,
     least: int = 1,
     pause: float = PAUSE,
+    net: Mapping[str, str] = MappingProxyType({}),
     clock: Callable[[], float] = perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds for one unit of work, of each contender in each round.
@@ -40,6 +42,8 @@ def interleave(
         seconds: how long a turn has to last.
         least: the fewest units in a turn, for work where the first differs from the others.
         pause: seconds to wait between two turns.
+        net: contenders whose turns cost something once, each with a name for that: a turn of one unit is timed before
+            every turn, and stands in the result under that name; what more units take longer is what they cost.
         clock: where the time is read.
 
     Example:
@@ -48,7 +52,7 @@ def interleave(
         3
     """
     units = {name: max(least, calibrate(turn, seconds, clock)) for name, turn in contenders.items()}
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: dict[str, list[float]] = {name: [] for name in (*contenders, *net.values())}
     # what was imported and compiled so far is never garbage; otherwise whoever makes records or tuples pays for
     # walking over the modules of all the other libraries
     gc.collect()
@@ -59,10 +63,12 @@ def interleave(
                 sleep(pause)
                 turn = contenders[name]
                 turn(1)()
-                work = turn(units[name])
-                began = clock()
-                work()
-                times[name].append((clock() - began) / units[name])
+                if name not in net:
+                    times[name].append(_timed(turn(units[name]), clock) / units[name])
+                    continue
+                once, count = _timed(turn(1), clock), max(2, units[name])
+                times[net[name]].append(once)
+                times[name].append((_timed(turn(count), clock) - once) / (count - 1))
     finally:
         gc.unfreeze()
     return times
@@ -73,13 +79,16 @@ def calibrate(turn: Turn, seconds: float, clock: Callable[[], float] = perf_coun
     units = 1
     while True:
         turn(units)()
-        work = turn(units)
-        began = clock()
-        work()
-        elapsed = clock() - began
+        elapsed = _timed(turn(units), clock)
         if elapsed >= seconds:
             return units
         units = max(units + 1, min(64 * units, ceil(1.2 * units * seconds / max(elapsed, 1e-9))))
+
+
+def _timed(work: Callable[[], Any], clock: Callable[[], float]) -> float:
+    began = clock()
+    work()
+    return clock() - began
 
 
 def ratio(times: Sequence[float], reference: Sequence[float]) -> float:
