@@ -139,12 +139,10 @@ def _total_of_rows(matrix: Any) -> Any:
 def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     weight: Any = layer.weight
     bias, cls = layer.bias, weight.__class__
-    mode = weight.mode if x.__class__ is cls is PortableArray and x.mode is weight.mode else None
-    if (x.__class__ is cls is np.ndarray or mode is not None) and _are_matrices(x, weight):
-        leaves = (weight,) if bias is None else (weight, bias)
-        if mode is None:
-            return _by_kernel(_native_kernel(layer, x), layer, x, leaves)
-        return _portably(_portable_kernel(layer, mode), layer, x, leaves, mode)
+    if x.__class__ is cls is np.ndarray and _are_matrices(x, weight):
+        return _natively(layer, x, weight, bias)
+    if x.__class__ is cls is PortableArray and x.mode is weight.mode and _are_matrices(x, weight):
+        return _portably(_portable_kernel(layer, x.mode), layer, x, (weight,) if bias is None else (weight, bias))
     if not _fits(x, weight):
         raise _misfit(x, weight)
     y = x @ weight
@@ -153,20 +151,26 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
     return y, lambda g, wants_x: _pull_any(layer, x, g, wants_x)
 
 
-def _by_kernel(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any]) -> tuple[Any, LayerPull]:
-    y = kernel.value(x, *leaves)
+def _natively(layer: Dense, x: Any, weight: Any, bias: Any) -> tuple[Any, LayerPull]:
+    """What the kernel computes, which is not worth making for one call."""
+    product: Any = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+    y = product(x, weight)
+    if bias is not None:
+        y += bias
 
     def pull(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
         if g.__class__ is not np.ndarray or g.dtype != y.dtype:
             return _pull_any(layer, x, g, wants_x)
-        *found, d_x = kernel.pull(g, wants_x, x, y, *leaves)
-        return found, d_x
+        d_weight = product(x.transpose(), g)
+        leaves = [d_weight] if bias is None else [d_weight, _ones(g).dot(g)]
+        return leaves, product(g, weight.T) if wants_x else None
 
     return y, pull
 
 
-def _portably(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any], mode: Portable) -> tuple[Any, LayerPull]:
-    """The same in portable arithmetic: the kernel is given what the values stand for."""
+def _portably(kernel: Kernel, layer: Dense, x: Any, leaves: Sequence[Any]) -> tuple[Any, LayerPull]:
+    """The kernel is given what the values stand for."""
+    mode = x.mode
     plain_x, plain = x.operand or x.value, [plain_of(leaf) for leaf in leaves]
     y = kernel.value(plain_x, *plain)
 
