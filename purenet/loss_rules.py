@@ -17,6 +17,8 @@ from purenet.arithmetic import sums
 from purenet.arithmetic.modes import Portable
 from purenet.errors import DataError, DtypeError, ShapeError
 from purenet.transforms.linearise import Deferred, Pullback, force, trace, with_rule
+from purenet.transforms.portability.array import PortableArray, plain_of
+from purenet.transforms.portability.boundary import enter
 from purenet.transforms.tracer import plain
 
 Loss = Callable[..., Any]
@@ -62,7 +64,7 @@ def mean_of(values: Any, weights: Any, name: str) -> Any:
     if weights is None:
         if values.__class__ is not np.ndarray or values.dtype.itemsize < 4:
             return values.mean()
-        return _total(values) / values.dtype.type(values.size)  # what np.mean does, without its overhead
+        return sum_of_all(values) / values.dtype.type(values.size)  # what np.mean does, without its overhead
     along = _weights_along(weights, values, name)
     if not np.any(plain(along)):
         raise DataError("expected a weight other than 0, got none", path=f"{name}.weights")
@@ -72,10 +74,11 @@ def mean_of(values: Any, weights: Any, name: str) -> Any:
 
 def sum_of(values: Any, weights: Any, name: str) -> Any:
     """The sum over all elements, weighted by the example."""
-    return _total(values) if weights is None else np.sum(values * _weights_along(weights, values, name))
+    return sum_of_all(values) if weights is None else np.sum(values * _weights_along(weights, values, name))
 
 
-def _total(values: Any) -> Any:
+def sum_of_all(values: Any) -> Any:
+    """The sum of a plain array."""
     return np.add.reduce(values, axis=None)
 
 
@@ -133,8 +136,8 @@ class LossKernel(NamedTuple):
     pull: Callable[[Any, Any], Any]
 
 
-ChooseKernel = Callable[[Any, Any, Portable | None], LossKernel | None]
-"""`choose(prediction, target, mode)`: the kernel for arrays like these in an arithmetic, if there is one."""
+ChooseKernel = Callable[[Any, Any, Portable | None], LossKernel]
+"""`choose(prediction, target, mode)`: the kernel for arrays like these in an arithmetic."""
 
 PredictionRule = Callable[..., tuple[Any, Callable[[Any], Any]]]
 """`rule(prediction, target, weights, **options) -> (value, pull)`; `pull(g)` is the cotangent of the prediction."""
@@ -154,13 +157,16 @@ def rule_of(loss: Any) -> LossRule | None:
     return found if found is not None and found.loss is loss else None
 
 
-def _no_choice(rule: PredictionRule) -> ChooseKernel:
-    """The rule as a kernel, which is for native arithmetic."""
-    return lambda prediction, target, mode: LossKernel(rule, _pull_kept) if mode is None else None
+def own_rule(rule: PredictionRule, mode: Portable | None) -> LossKernel:
+    """The rule as a kernel, in either arithmetic."""
+    if mode is None:
+        return LossKernel(rule, lambda g, pull: pull(g))
 
+    def value(prediction: Any, target: Any) -> tuple[Any, Any]:
+        loss, pull = rule(PortableArray(prediction, mode), enter(target, mode))
+        return plain_of(loss), pull
 
-def _pull_kept(g: Any, pull: Callable[[Any], Any]) -> Any:
-    return pull(g)
+    return LossKernel(value, lambda g, pull: plain_of(pull(PortableArray(g, mode))))
 
 
 def _with_prediction_rule(rule: PredictionRule, choose: ChooseKernel | None = None) -> Callable[[Loss], Loss]:
@@ -184,7 +190,7 @@ def _with_prediction_rule(rule: PredictionRule, choose: ChooseKernel | None = No
 
             return value, pullback
 
-        loss.__loss_rule__ = LossRule(loss, rule, choose or _no_choice(rule))  # type: ignore[attr-defined]
+        loss.__loss_rule__ = LossRule(loss, rule, choose or (lambda prediction, target, mode: own_rule(rule, mode)))  # type: ignore[attr-defined]
         return with_rule(full_rule)(loss)
 
     return attach
@@ -228,9 +234,9 @@ def squared(reduce: Callable[..., Any]) -> Callable[[Loss], Loss]:
 
             return value, pull
 
-        def choose(prediction: Any, target: Any, mode: Portable | None) -> LossKernel | None:
+        def choose(prediction: Any, target: Any, mode: Portable | None) -> LossKernel:
             if prediction.shape != target.shape or prediction.dtype != target.dtype or not prediction.size:
-                return None
+                return own_rule(rule, mode)
             number = prediction.dtype.type
             count = number(1 if reduce is sum_of else prediction.size)
             share = number(1 / count)

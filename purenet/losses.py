@@ -16,20 +16,24 @@ from typing import Any
 import numpy as np
 
 from purenet.arguments import check_number
-from purenet.arithmetic import native
+from purenet.arithmetic import elementary, native, sums
+from purenet.arithmetic.modes import Portable
 from purenet.errors import DataError, DtypeError, ShapeError
 from purenet.loss_rules import (
+    LossKernel,
     check_floating,
     check_regression,
     elementwise,
     in_dtype_of,
     mean_of,
     of_squares,
+    own_rule,
     reduced_by,
     residual_of,
     share_of,
     squared,
     sum_of,
+    sum_of_all,
 )
 from purenet.transforms.tracer import plain
 
@@ -177,7 +181,41 @@ def _softmax_rule(logits: Any, labels: Any, weights: Any = None) -> tuple[Any, C
     return softmax_cross_entropy(logits, labels, weights), pull
 
 
-@reduced_by(mean_of, _softmax_rule)
+def _choose_softmax(logits: Any, labels: Any, mode: Portable | None) -> LossKernel:
+    """The rule for labels that are integers, with the exponentials computed once."""
+    kind, size = labels.dtype.kind, labels.dtype.itemsize
+    if labels.shape != logits.shape[:1] or logits.ndim != 2 or not logits.size or kind not in "iu":
+        return own_rule(_softmax_rule, mode)
+    count, classes = logits.shape
+    number, rows, unsigned = logits.dtype.type, np.arange(count), np.dtype(f"u{size}")
+    most = min(classes, 1 << (8 * size - 1)) if kind == "i" else classes  # a negative number, read as unsigned, is more
+    maximum: Any = np.maximum.reduce
+    exp, log, largest, add, sum_all = (
+        (np.exp, np.log, maximum, np.add.reduce, sum_of_all)
+        if mode is None
+        else (elementary.exp, elementary.log, sums.largest, sums.total, sums.total)
+    )
+
+    def value(logits: Any, labels: Any) -> tuple[Any, Any]:
+        if not labels.dtype.isnative or maximum(labels.view(unsigned)) >= most:
+            _check_labels(logits, labels, "softmax_cross_entropy")
+        top = largest(logits, axis=-1, keepdims=True)
+        powers = exp(logits - top)
+        totals = add(powers, axis=-1, keepdims=True)
+        losses = (top + log(totals))[:, 0] - logits[rows, labels]
+        return sum_all(losses) / number(count), (powers, totals, labels)
+
+    def pull(g: Any, kept: Any) -> Any:
+        slopes, totals, labels = kept
+        slopes /= totals
+        slopes[rows, labels] -= 1
+        slopes *= number(1 / count) * g
+        return slopes
+
+    return LossKernel(value, pull)
+
+
+@reduced_by(mean_of, _softmax_rule, _choose_softmax)
 def softmax_cross_entropy(logits: Any, labels: Any, weights: Any = None) -> Any:
     """The mean over the examples of `-sum(labels * log(softmax(logits)))`.
 

@@ -27,8 +27,7 @@ from purenet.random import Key, fold_in
 from purenet.records import frozen, own, static, struct
 from purenet.state import State as State, advanced, leaves_of, made_state
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
-from purenet.transforms.portability.array import plain_of
-from purenet.transforms.portability.boundary import canonical, enter, is_finite, leave
+from purenet.transforms.portability.boundary import canonical, enter, is_finite, leave, plain_in_c_order
 from purenet.transforms.portability.recurring import LastBatch
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
@@ -254,12 +253,7 @@ def _linearised(
     loss, pull, _ = _of_objective(step, held, is_plain, step.entered(batch, mode), key)
     if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
         return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
-    return leave(loss), lambda g: [_plain_c(leaf) for leaf in pull(enter(g, mode))], False
-
-
-def _plain_c(leaf: Any) -> Any:
-    value = plain_of(leaf)
-    return value if value.__class__ is np.ndarray and value.flags.c_contiguous else np.asarray(value, order="C")
+    return leave(loss), lambda g: [plain_in_c_order(leaf) for leaf in pull(enter(g, mode))], False
 
 
 def _of_objective(

@@ -20,7 +20,7 @@ from toolz import reduce
 
 import purenet as pn
 from purenet import tree
-from purenet.errors import NonFiniteError, ShapeError
+from purenet.errors import DataError, NonFiniteError, ShapeError
 from purenet.loss_rules import rule_of
 from purenet.optimizers import add_decayed_weights, chain, clip_by_global_norm, scale, scale_by_adam, trace
 from purenet.optimizers.leafwise import BLOCK
@@ -185,7 +185,7 @@ def test_every_loss_of_the_library(loss: str) -> None:
     step = pn.make_step(pn.objective(function), pn.adam(1e-2))
     start = pn.init_state(NETS["two layers"](np.float64), pn.adam(1e-2))
     check_alike(step, start, [(batch()[0], targets)] * 7)
-    assert len(runs(step)) == (loss != "float32 targets")
+    assert len(runs(step)) == 1
 
 
 WIDER: dict[str, tuple[Any, Any]] = {
@@ -428,12 +428,9 @@ def test_a_warm_step_is_differentiated_as_a_cold_one() -> None:
     assert pn.same_bits(of_data(step), of_data(cold))
 
 
-PORTABLE_NETS = ("two layers", "one layer", "no bias", "activation first", "nested", "large", "in blocks")
-
-
 @pytest.mark.parametrize("slices", [1, 2])
 @pytest.mark.parametrize("optimizer", ["sgd", "a schedule", "momentum", "adam", "rmsprop", "scaled twice", "clipped"])
-@pytest.mark.parametrize("net", PORTABLE_NETS)
+@pytest.mark.parametrize("net", NETS)
 def test_a_portable_step_is_written_out_too(net: str, optimizer: str, slices: int) -> None:
     """With the products and sums of the contract; no number takes the place of the gradient."""
     if net == "in blocks" and (slices, optimizer) != (1, "adam"):
@@ -441,19 +438,54 @@ def test_a_portable_step_is_written_out_too(net: str, optimizer: str, slices: in
     dtype = np.float32 if net in ("large", "in blocks") else np.float64
     native = pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS[optimizer])
     step = pn.portable(native, slices)
-    start = pn.init_state(NETS[net](dtype), OPTIMIZERS[optimizer])
+    start = pn.init_state(NETS[net](dtype), OPTIMIZERS[optimizer], key=KEY)
     end = check_alike(step, start, [batch(dtype)] * 6)
     assert len(runs(step)) == 1
     if slices == 1:
         assert not pn.same_bits(reduce(native, [batch(dtype)] * 6, start).net, end.net)
 
 
-def test_a_portable_step_of_other_layers_and_losses_is_the_general_one() -> None:
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_in_portable_arithmetic(loss: str, dtype: Any) -> None:
+    """With targets of any dtype, in more precision than the network or in less."""
+    function, targets = LOSSES[loss]
+    step = pn.portable(pn.make_step(pn.objective(function), pn.sgd(0.03)))
+    start = pn.init_state(NETS["two layers"](dtype), pn.sgd(0.03))
+    check_alike(step, start, [(batch(dtype)[0], targets)] * 7)
+    assert len(runs(step)) == 1
+
+
+def test_a_portable_step_of_layers_of_ones_own_is_the_general_one() -> None:
     """They are carried out operation by operation."""
-    for net, loss in (("every activation", "mean_squared_error"), ("two layers", "huber")):
-        step = pn.portable(pn.make_step(pn.objective(LOSSES[loss][0]), pn.sgd(1e-2)))
-        check_alike(step, pn.init_state(NETS[net](np.float64), pn.sgd(1e-2)), [batch()] * 6)
-        assert not runs(step)
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), pn.sgd(1e-2)))
+    net = of_layers(dense("a", 3, 2), Doubled(np.array(2.0)))
+    check_alike(step, pn.init_state(net, pn.sgd(1e-2)), [batch()] * 6)
+    assert not runs(step)
+
+
+@pytest.mark.parametrize("is_portable", [False, True], ids=["native", "portable"])
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "i8", "u8", ">i8"])
+def test_labels_of_any_dtype(dtype: str, is_portable: bool) -> None:
+    """They are looked at in every step; a wrong one is told of in the words of the loss."""
+    classes = 200
+    step = pn.make_step(pn.objective(pn.losses.softmax_cross_entropy), pn.sgd(0.3))
+    step = pn.portable(step) if is_portable else step
+    x, labels = batch()[0], np.array([0, 1, 100, 127, 5, 5], dtype)
+    start = pn.init_state(dense("wide", 3, classes), pn.sgd(0.3))
+    state = check_alike(step, start, [(x, labels)] * 6)
+    assert len(runs(step)) == 1
+    for wrong in (-1, -100, 200, 255, 2**40, 5 << 56):
+        info = np.iinfo(dtype)
+        if not info.min <= wrong <= info.max:
+            continue
+        bad = labels.copy()
+        bad[3] = wrong
+        with pytest.raises(DataError, match=f"expected classes from 0 to 199, got {wrong} in row 3"):
+            step(state, (x, bad))
+        with pytest.raises(DataError, match=f"expected classes from 0 to 199, got {wrong} in row 3"):
+            general(step, state, (x, bad))
+    check_alike(step, state, [(x, labels)] * 2)
 
 
 def test_a_portable_step_keeps_the_slices_of_a_batch_and_sees_it_change() -> None:

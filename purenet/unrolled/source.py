@@ -16,14 +16,15 @@ import numpy as np
 from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.layers.combinators import Sequential
-from purenet.layers.dispatch import ForeignPull, forward
+from purenet.layers.dispatch import ForeignPull, LayerPull, forward
 from purenet.loss_rules import ChooseKernel
 from purenet.optimizers.leafwise import Factor, Updates
 from purenet.optimizers.part import act, act_after_factor, parts_of
 from purenet.random import fold_in
 from purenet.records import fields_of, is_struct
 from purenet.state import State, advanced, made_state
-from purenet.transforms.portability.boundary import is_finite
+from purenet.transforms.portability.array import PortableArray, plain_of
+from purenet.transforms.portability.boundary import enter, is_finite, plain_in_c_order
 from purenet.unrolled.text import Source, listed
 from purenet.unrolled.update import has_kernels, write_update
 from purenet.walk import branches
@@ -49,9 +50,9 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
         drawn = f"None if state.key is None else {source.name('fold_in', fold_in)}(state.key, t)"
         source.write(f"drawn = {drawn if step.key_by else 'None'}")
     prediction, back, bounded = _write_forward(source, layers, state, x, mode)
-    loss = None if prediction is None else choose_loss(prediction, y, mode)
-    if loss is None:
+    if prediction is None:
         return None
+    loss = choose_loss(prediction, y, mode)
     value, pull = source.name("loss_value", loss.value), source.name("loss_pull", loss.pull)
     source.write(
         f"loss, kept = {value}(a{len(layers)}, y)",
@@ -66,31 +67,35 @@ def step_source(step: Any, choose_loss: ChooseKernel, state: State, x: Any, y: A
     leads = bool(parts) and isinstance(parts[0], Factor) and mode is None
     source.write(f"g = {pull}(loss.__class__({'factor0' if leads else '1'}), kept)", *back)
     if has_kernels(optimizer):
-        write_update(source, optimizer, parts, int(leads), state)
+        vectors = write_update(source, optimizer, parts, int(leads), state)
+        if mode is not None:
+            _write_check(source, len(parts), leaves, bounded, vectors)
     else:
         _write_general_update(source, optimizer, leads, len(leaves))
-    if mode is not None:
-        _write_check(source, parts, leaves, bounded)
+        if mode is not None:
+            leaves_of, finite = source.name("leaves_of", tree.leaves), source.name("is_finite", is_finite)
+            source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
     new = _write_record(source, net, iter([f"d{n}" for n in range(len(leaves))]))
     made = source.name("made_state", made_state)
     source.write(f"return {made}(t + 1, {new}, optimizer, state.key, loss, leaves, whole, state.plan)")
     return source
 
 
-def _write_check(source: Source, parts: Sequence[Any], leaves: Sequence[Any], bounded: Sequence[int]) -> None:
+def _write_check(
+    source: Source, factors: int, leaves: Sequence[Any], bounded: Sequence[int], vectors: Sequence[str]
+) -> None:
     """Write how a portable step leaves it to the general one what may not be finite.
 
-    A parameter below 2**450 whose gradient is below 2**911 stays finite when that is multiplied by a few factors.
+    A parameter below 2**450 whose gradient is below 2**911 stays finite when that is multiplied by a few factors: it
+    need not be looked at, unless it is in a vector.
     """
-    if not all(isinstance(part, Factor) for part in parts) or len(parts) > _FACTORS:
-        leaves_of, finite = source.name("leaves_of", tree.leaves), source.name("is_finite", is_finite)
-        source.write(f"if not all(map({finite}, [*whole, *{leaves_of}(optimizer)])): return None")
-        return
-    if bounded:
-        source.write(*(f"if not {-_FACTOR} < factor{i} < {_FACTOR}: return None" for i in range(len(parts))))
-    for n in {*range(len(leaves))}.difference(bounded):
-        vector = f"d{n}" if leaves[n].ndim == 1 else f"d{n}.ravel()"
-        source.write(f"if not isfinite({vector}.dot({vector})): return None")
+    if not vectors:
+        safe = bounded if factors <= _FACTORS else ()
+        if safe:
+            source.write(*(f"if not {-_FACTOR} < factor{i} < {_FACTOR}: return None" for i in range(factors)))
+        numbers = [n for n in range(len(leaves)) if n not in safe]
+        vectors = [f"d{n}" if leaves[n].ndim == 1 else f"d{n}.ravel()" for n in numbers]
+    source.write(*(f"if not isfinite({vector}.dot({vector})): return None" for vector in vectors))
 
 
 _FACTORS, _FACTOR = 3, 1e9
@@ -137,17 +142,30 @@ def _write_forward(
             back.insert(0, f"{', '.join([*(f'd{n}' for n in numbers), 'g'])}, = {pull}({given})")
             x = kernel.value(x, *parameters)
             bounded += numbers[:1] if kernel.is_bounded else ()
-        elif mode is not None or not forward.has_own_rule(layer):
+        elif not forward.has_own_rule(layer):
             return None, [], []
         else:
-            x, pulled = forward.linearise(layer, x, None if key == "None" else state.key, True)
+            linearise = forward.linearise if mode is None else partial(linearise_portably, mode)
+            x, pulled = linearise(layer, x, None if key == "None" else state.key, True)
             if pulled.__class__ is ForeignPull:  # which might return arrays that somebody else holds
                 return None, [], []
-            source.write(
-                f"a{i + 1}, pull{i} = {source.name('linearise', forward.linearise)}({place}, a{i}, {key}, True)"
-            )
+            source.write(f"a{i + 1}, pull{i} = {source.name('linearise', linearise)}({place}, a{i}, {key}, True)")
             back.insert(0, f"[{listed('d', numbers)}], g = pull{i}(g, {i > 0})")
     return x, back, bounded
+
+
+def linearise_portably(mode: Portable, layer: Any, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
+    """`forward.linearise` in portable arithmetic, from plain arrays to plain arrays."""
+    held = tree.with_leaves(layer, [enter(leaf, mode) for leaf in tree.leaves(layer)])
+    y, pull = forward.linearise(held, enter(x, mode), key, plain)
+    if pull.__class__ is ForeignPull:
+        return plain_of(y), pull
+
+    def pull_plain(g: Any, wants_x: bool) -> tuple[Sequence[Any], Any]:
+        leaves, d_x = pull(PortableArray(g, mode), wants_x)
+        return [plain_in_c_order(leaf) for leaf in leaves], plain_of(d_x)
+
+    return plain_of(y), pull_plain
 
 
 def _write_general_update(source: Source, optimizer: Any, leads: bool, count: int) -> None:

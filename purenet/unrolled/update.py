@@ -23,8 +23,10 @@ def is_packed(optimizer: Any) -> bool:
     return has_kernels(optimizer) and any(isinstance(part, PackedPart) for part in parts_of(optimizer))
 
 
-def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: int, state: State) -> None:
+def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: int, state: State) -> list[str]:
     """Write what makes new parameters of the gradient, and the new state of the optimizer.
+
+    Returns the names of the vectors that all of these are in, if they are in vectors.
 
     Args:
         source: what to write to.
@@ -33,9 +35,9 @@ def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: 
         leading: how many parts at the head are in the gradient already.
         state: a state like those that the step is for.
     """
-    count = len(state.leaves)
+    count, vectors = len(state.leaves), []
     if is_packed(optimizer):
-        _Vectors(source, parts, leading, optimizer.__class__ is Chain, Packing(state.leaves)).write()
+        vectors = _Vectors(source, parts, leading, optimizer.__class__ is Chain, Packing(state.leaves)).write()
     else:
         for n in range(count):
             source.write(*(f"d{n} *= factor{i}" for i in range(leading, len(parts))), f"d{n} += p{n}")
@@ -44,6 +46,7 @@ def write_update(source: Source, optimizer: Any, parts: Sequence[Any], leading: 
     after = [f"after{i}" if isinstance(part, PackedPart) else "None" for i, part in enumerate(parts)]
     listed_after = "".join(f"{name}, " for name in after)
     source.write(f"optimizer = ({listed_after})" if optimizer.__class__ is Chain else f"optimizer = {after[0]}")
+    return vectors
 
 
 class _Vectors:
@@ -61,9 +64,9 @@ class _Vectors:
         self.kernels = [(i, part) for i, part in self.remaining if isinstance(part, PackedPart)]
         self.states = {i: f"state.optimizer[{i}]" if is_chain else "state.optimizer" for i, _ in self.kernels}
 
-    def write(self) -> None:
-        """Write all."""
-        source = self.source
+    def write(self) -> list[str]:
+        """Write all; return the names of the vectors."""
+        source, vectors = self.source, [f"w{k}" for k in self.vectors]
         for i, part in self.kernels:
             constants = source.name(f"constants_at{i}", part.constants)
             columns = source.name(f"columns_of{i}", part.columns)
@@ -75,9 +78,11 @@ class _Vectors:
         for i, part in self.kernels:
             made = [[f"r{i}_{c}_{k}" for k in self.vectors] for c in range(part.results - 1)]
             source.write(*(f"{array}.setflags(False)" for column in made for array in column))
+            vectors += [array for column in made for array in column]
             remembered = source.name(f"remembered{i}", part.remembered)
             results = "".join(f"({''.join(f'{array}, ' for array in column)}), " for column in made)
             source.write(f"after{i} = {remembered}({self.states[i]}, ({results}))")
+        return vectors
 
     def _write_vector(self, k: int) -> None:
         source, group, (size, dtype) = self.source, self.packing.pieces[k], self.packing.forms[k]

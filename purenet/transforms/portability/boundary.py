@@ -15,7 +15,7 @@ import numpy as np
 
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ContractError
-from purenet.transforms.portability.array import PortableArray
+from purenet.transforms.portability.array import PortableArray, plain_of
 from purenet.transforms.portability.operators import check_real
 from purenet.transforms.rule import Linear
 from purenet.transforms.tracer import Traced, plain
@@ -57,6 +57,12 @@ def leave(value: Any, outside: Portable | None = None) -> Any:
     if outside is not None:
         return PortableArray(value.value, outside)
     return canonical(value.value)
+
+
+def plain_in_c_order(leaf: Any) -> Any:
+    """What a leaf stands for, as an array in C order."""
+    value = plain_of(leaf)
+    return value if value.__class__ is np.ndarray and value.flags.c_contiguous else np.asarray(value, order="C")
 
 
 def canonical(value: Any) -> Any:
