@@ -23,11 +23,12 @@ from purenet.history.writer import HistoryWriter
 ARITHMETIC = (
     ROWS[0],
     ROWS[2],
+    Workload(64, (64, 64, 10), "float64", "adam", 1e-3, "cross entropy"),
     replace(ROWS[5], dtype="float64", optimizer="sgd"),
     replace(ROWS[5], dtype="float64"),
     ROWS[5],
 )
-"""The rows of the table of arithmetic: the seeds' workloads, and a larger one."""
+"""The rows of the table of arithmetic: the seeds' workloads, one of classes, and a larger one."""
 
 RECORDED = (Workload(8, (2, 8, 1), "float64"), ROWS[0], ROWS[2])
 """The rows of the table of recording; the first is as small as networks get."""

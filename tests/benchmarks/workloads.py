@@ -14,7 +14,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class Workload:
-    """One full-batch training step: Dense layers with bias and ReLU between them, mean squared error, SGD or Adam.
+    """One full-batch training step: Dense layers with bias and ReLU between them, a loss, SGD or Adam.
 
     Attributes:
         batch: rows of the batch.
@@ -22,6 +22,7 @@ class Workload:
         dtype: "float64" or "float32".
         optimizer: "sgd" or "adam".
         learning_rate: the step size.
+        loss: "squared error", the mean of it, or "cross entropy" of classes.
     """
 
     batch: int
@@ -29,6 +30,7 @@ class Workload:
     dtype: str
     optimizer: str = "sgd"
     learning_rate: float = 1e-2
+    loss: str = "squared error"
 
     @property
     def title(self) -> str:
@@ -38,7 +40,8 @@ class Workload:
             >>> ROWS[0].title
             '64,20,100,10 float64 SGD'
         """
-        return f"{','.join(map(str, (self.batch, *self.sizes)))} {self.dtype} {_TITLES[self.optimizer]}"
+        loss = "" if self.loss == "squared error" else f", {self.loss}"
+        return f"{','.join(map(str, (self.batch, *self.sizes)))} {self.dtype} {_TITLES[self.optimizer]}{loss}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def problem(workload: Workload) -> Problem:
     x, y = draw((workload.batch, workload.sizes[0])), draw((workload.batch, workload.sizes[-1]))
     return Problem(
         _owned(x, workload.dtype),
-        _owned(y, workload.dtype),
+        _owned(y.argmax(axis=1), "int64") if workload.loss == "cross entropy" else _owned(y, workload.dtype),
         tuple((_owned(weight, workload.dtype), _owned(bias, workload.dtype)) for weight, bias in layers),
     )
 

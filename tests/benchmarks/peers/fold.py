@@ -30,7 +30,9 @@ def step_and_start(workload: Workload, p: Problem) -> tuple[Callable[[pn.State, 
     """The step of a workload, and the state before the first."""
     rate = workload.learning_rate
     optimizer = pn.sgd(rate) if workload.optimizer == "sgd" else pn.adam(rate, BETA1, BETA2, EPSILON)
-    step = pn.make_step(pn.objective(pn.losses.mean_squared_error), optimizer)
+    cross_entropy = workload.loss == "cross entropy"
+    loss = pn.losses.softmax_cross_entropy if cross_entropy else pn.losses.mean_squared_error
+    step = pn.make_step(pn.objective(loss), optimizer)
     return step, pn.init_state(network(p), optimizer)
 
 

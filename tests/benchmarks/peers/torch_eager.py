@@ -20,7 +20,9 @@ def trained(workload: Workload, compiled: Callable[[Any], Any]) -> Training:
 
     p = problem(workload)
     x, y = torch.tensor(p.x), torch.tensor(p.y)
-    objective = compiled(lambda model, x, y: torch.nn.functional.mse_loss(model(x), y))
+    functions = torch.nn.functional
+    loss_of = functions.cross_entropy if workload.loss == "cross entropy" else functions.mse_loss
+    objective = compiled(lambda model, x, y: loss_of(model(x), y))
     start = model(p)
 
     def fresh() -> tuple[Any, Any]:
