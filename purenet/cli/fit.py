@@ -198,4 +198,5 @@ def _score(net: Any, test: pn.Dataset) -> tuple[str, str]:
     spread = float(np.sum((test.y - np.mean(test.y, axis=0)) ** 2))
     if spread == 0:
         return "test R^2", "none: the held-out targets are all the same"
-    return "test R^2", f"{1 - float(np.sum((outputs - test.y) ** 2)) / spread:.4f}"
+    score = 1 - float(np.sum((outputs - test.y) ** 2)) / spread
+    return "test R^2", f"{score:.4f}" if score > -1000 else f"{score:.4g}"
