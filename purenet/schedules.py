@@ -151,7 +151,16 @@ class FromFunction:
 
     def __call__(self, step: int) -> float:
         """The rate at `step`."""
-        return float(self.function(step))
+        return as_rate(self.function(step), step)
+
+
+def as_rate(value: Any, step: Any) -> float:
+    """What a function of the step has returned, as a Python float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        got = f"{type(value).__name__} {value!r:.60}"
+        raise DtypeError(f"expected a number at step {step}, got {got}", path="schedule") from None
 
 
 def constant(rate: float) -> Constant:
