@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Schedule(Protocol):
     """What a schedule must do: give the rate at a step. Any struct with this method is one."""
 
