@@ -14,7 +14,6 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from documents import blocks
@@ -394,7 +393,7 @@ def test_state_is_found(source: str, expected: set[str], tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("module", [pn.losses, pn.schedules, pn.random, pn.tree])
-def test_a_public_module_offers_what_it_exports(module: ModuleType) -> None:
+def test_a_public_module_offers_what_it_exports(module: types.ModuleType) -> None:
     """What an editor completes after `pn.losses.` is what there is to use, and not what the module imports."""
     assert dir(module) == sorted(module.__all__)
     assert all(hasattr(module, name) for name in dir(module))
