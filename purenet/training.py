@@ -311,8 +311,10 @@ def _updates(
 
 def _parts(batch: Any) -> tuple[Any, ...]:
     """x, y and perhaps weights, as arrays if they can be."""
-    if batch.__class__ is tuple and len(batch) == 2 and _ARRAYS.issuperset(map(type, batch)):
-        return batch  # spares the rest most of the time
+    if batch.__class__ is tuple and len(batch) == 2:
+        x, y = batch
+        if x.__class__ is np.ndarray and y.__class__ is np.ndarray:
+            return batch  # spares the rest most of the time
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TreeError(f"expected (x, y) or (x, y, weights), got {got}", path="batch")
