@@ -26,6 +26,9 @@ Loss = Callable[..., Any]
 
 def check_floating(prediction: Any, name: str) -> None:
     """Raise a `DtypeError` unless predictions are floating-point."""
+    if not hasattr(prediction, "dtype"):
+        problem = f"expected an array of predictions, got {type(prediction).__name__}; "
+        raise DtypeError(problem + "for the loss of a network use pn.objective(loss)", path=name)
     if prediction.dtype.kind not in "fc":
         problem = f"expected floating-point predictions, got {prediction.dtype}; convert them with .astype(np.float64)"
         raise DtypeError(problem, path=name)
@@ -35,9 +38,11 @@ def check_regression(prediction: Any, target: Any, name: str) -> None:
     """Raise unless predictions are floating-point, have the shape of the targets, and are there."""
     check_floating(prediction, name)
     if prediction.shape != np.shape(target):
+        lacks_axis = np.ndim(target) == 1 and prediction.shape == (len(target), 1)
         raise ShapeError(
             f"expected prediction and target of one shape, got {prediction.shape} and {np.shape(target)}; "
-            "reshape one of them, for they would be broadcast against each other",
+            f"{'write target[:, None]' if lacks_axis else 'reshape one of them'}, "
+            "for they would be broadcast against each other",
             path=name,
         )
     if not prediction.size:
@@ -102,7 +107,11 @@ def _portable_sum_of_squares(residual: Any) -> Any:
 
 def residual_of(prediction: Any, target: Any, name: str) -> Any:
     """`prediction - target`, checked; most of the time with one look."""
-    if prediction.shape != getattr(target, "shape", None) or prediction.dtype.kind != "f" or not prediction.size:
+    try:
+        is_usual = prediction.shape == target.shape and prediction.dtype.kind == "f" and prediction.size
+    except AttributeError:
+        is_usual = False
+    if not is_usual:
         check_regression(prediction, target, name)
     return prediction - target
 

@@ -279,3 +279,7 @@ __all__ = [
     "softmax_cross_entropy",
     "sum_squared_error",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

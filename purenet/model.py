@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.data import Standardize
+from purenet.data.dataset import check_finite
+from purenet.data.preparation import Standardize
 from purenet.errors import ArgumentError, ShapeError
 from purenet.layers import forward
 from purenet.records import Array, frozen, static, struct
@@ -69,11 +70,15 @@ class Model:
 
         Returns:
             shape (rows,) for classes, else (rows, targets).
+
+        Raises:
+            DataError: if no class is the most likely, because an output is NaN or infinite; it names the row.
         """
         outputs = self.outputs(x)
         if self.classes is not None:
             if outputs.shape[-1] != len(self.classes):
                 problem = f"the network has {outputs.shape[-1]} outputs for {len(self.classes)} classes"
                 raise ShapeError(problem, path="Model.net")
+            check_finite(outputs, "Model.outputs")
             return frozen(np.array(self.classes)[np.argmax(outputs, axis=-1)])  # type: ignore[no-any-return]
         return outputs if self.standardize_y is None else self.standardize_y.invert(outputs)

@@ -43,6 +43,11 @@ __all__ = [
     "uniform",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _SQRT_HALF = 0.7071067811865476
 _WORDS = 1 << 64
 

@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Schedule(Protocol):
     """What a schedule must do: give the rate at a step. Any struct with this method is one."""
 
@@ -151,7 +155,16 @@ class FromFunction:
 
     def __call__(self, step: int) -> float:
         """The rate at `step`."""
-        return float(self.function(step))
+        return as_rate(self.function(step), step)
+
+
+def as_rate(value: Any, step: Any) -> float:
+    """What a function of the step has returned, as a Python float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        got = f"{type(value).__name__} {value!r:.60}"
+        raise DtypeError(f"expected a number at step {step}, got {got}", path="schedule") from None
 
 
 def constant(rate: float) -> Constant:

@@ -19,12 +19,12 @@ from purenet import tree
 from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError, NonFiniteError, TreeError
 from purenet.layers.basic import Dropout
-from purenet.layers.dispatch import ForeignPull, forward, zero_leaves
+from purenet.layers.dispatch import ForeignPull, as_input, forward, zero_leaves
 from purenet.loss_rules import rule_of
 from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
-from purenet.records import frozen, own, static, struct
+from purenet.records import children_repr, frozen, own, static, struct
 from purenet.state import State as State, advanced, leaves_of, made_state
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability.boundary import canonical, enter, is_finite, leave, plain_in_c_order
@@ -32,7 +32,7 @@ from purenet.transforms.portability.recurring import LastBatch
 from purenet.transforms.reverse import complete, one
 from purenet.transforms.tracer import plain
 from purenet.unrolled.plan import Plan
-from purenet.walk import branches
+from purenet.walk import alike, branches
 
 
 @struct
@@ -134,7 +134,13 @@ class Step(_Planned):
 
     def general(self, state: State, batch: Any) -> State:
         """The step, whatever network, objective, optimizer and batch there are."""
-        net, key, step = state.net, state.key, state.step
+        try:
+            net, key, step = state.net, state.key, state.step
+        except AttributeError:
+            problem = (
+                f"expected a pn.State, made by pn.init_state, got {type(state).__name__}; a step takes (state, batch)"
+            )
+            raise DtypeError(problem, path="step.state") from None
         drawn = fold_in(key, step) if self.key_by and key is not None else None
         parameters = leaves_of(state)
         loss, pull, is_linear = _linearised(self, net, parameters, batch, drawn)
@@ -145,7 +151,11 @@ class Step(_Planned):
                 "pn.clip_by_global_norm, or look at the data of this batch",
                 path="loss",
             )
-        updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
+        try:
+            updates, optimizer = _updates(self.optimizer, state, loss, pull, is_linear)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            _check_state_of(self.optimizer, state)
+            raise
         moved = advanced(state, updates)
         if self.arithmetic is not None and not all(map(is_finite, [*moved, *tree.leaves(optimizer)])):
             moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
@@ -196,6 +206,11 @@ def make_step(objective: Callable[..., Any], optimizer: Any) -> Step:
         (20, array([[3.]]))
     """
     _check_optimizer(optimizer, "make_step.optimizer")
+    if rule_of(objective) is not None:
+        problem = (
+            "this is a loss, of predictions and targets; a step needs that of a network on a batch: pn.objective(loss)"
+        )
+        raise DtypeError(problem, path="make_step.objective")
     return Step(objective, optimizer, _key_by(objective))
 
 
@@ -222,10 +237,12 @@ def init_state(net: Any, optimizer: Any, *, key: Key | None = None) -> State:
         raise DtypeError(f"expected a key, got {key!r:.60}; write pn.key({key!r:.20})", path="init_state.key")
     for path, leaf in tree.items(net):
         if getattr(getattr(leaf, "dtype", None), "kind", None) != "f":
-            shown = f"an array of {leaf.dtype}" if hasattr(leaf, "dtype") else repr(leaf)
+            is_array = hasattr(leaf, "dtype")
+            shown = f"an array of {leaf.dtype}" if is_array else f"{type(leaf).__name__} {leaf!r:.60}"
+            fix = "convert it with .astype(np.float64)" if is_array else "make it an array, np.array(..., np.float64)"
             raise DtypeError(
-                f"expected floating-point parameters, got {shown}; convert it with .astype(np.float64), or declare "
-                "the field with pn.static() if it is not to be trained",
+                f"expected arrays of floating-point parameters, got {shown}; {fix}, or declare the field with "
+                "pn.static() if it is not to be trained",
                 path=path or "net",
             )
     if key is None and _has_dropout(net):
@@ -250,7 +267,8 @@ def _linearised(
         loss, pull, is_linear = _of_objective(step, net, is_plain, batch, key)
         return loss, pull, is_linear and is_plain
     held = tree.with_leaves(net, [enter(parameter, mode) for parameter in parameters])
-    loss, pull, _ = _of_objective(step, held, is_plain, step.entered(batch, mode), key)
+    given = _parts(batch) if step.objective.__class__ is Objective else batch
+    loss, pull, _ = _of_objective(step, held, is_plain, step.entered(given, mode), key)
     if not is_plain:  # in a transformation, which leaves it to `leave` to be differentiated
         return leave(loss), lambda g: [leave(leaf) for leaf in pull(enter(g, mode))], False
     return leave(loss), lambda g: [plain_in_c_order(leaf) for leaf in pull(enter(g, mode))], False
@@ -286,12 +304,15 @@ def _updates(
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:
+    """x, y and perhaps weights, as arrays if they can be."""
     if batch.__class__ is tuple and len(batch) == 2:
-        return batch  # spares the rest most of the time
+        x, y = batch
+        if x.__class__ is np.ndarray and y.__class__ is np.ndarray:
+            return batch  # spares the rest most of the time
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TreeError(f"expected (x, y) or (x, y, weights), got {got}", path="batch")
-    return tuple(batch)
+    return tuple(map(as_input, batch))
 
 
 def _check_optimizer(optimizer: Any, path: str) -> None:
@@ -300,6 +321,16 @@ def _check_optimizer(optimizer: Any, path: str) -> None:
             f"expected a record with the methods init and update, such as pn.adam(1e-3), got {optimizer!r:.60}",
             path=path,
         )
+
+
+def _check_state_of(optimizer: Any, state: State) -> None:
+    """Raise if the optimizer's state is not of the form that this optimizer begins with."""
+    expected = optimizer.init(state.net)
+    if not alike(expected, state.optimizer):
+        shown = [children_repr(tree_of_state) for tree_of_state in (expected, state.optimizer)]
+        problem = f"expected {shown[0]:.200}, got {shown[1]:.200}: it was made for another optimizer"
+        fix = "begin with pn.init_state(state.net, optimizer), or use the optimizer that it was made for"
+        raise ArgumentError(f"{problem}; {fix}", path="state.optimizer")
 
 
 def _key_by(objective: Any) -> str | None:

@@ -337,3 +337,7 @@ __all__ = [
     "same_structure",
     "with_leaves",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -217,6 +217,12 @@ def test_an_overflow_after_the_last_step_is_shown(run: Run, prices: Path) -> Non
     assert done.value("train loss") in ("inf", "nan")
 
 
+def test_a_score_far_from_any_use_is_short(run: Run, prices: Path) -> None:
+    """A network that was thrown out of all proportion has a score in a few digits, as every other number has."""
+    done = run("fit", prices, "--target", "price", "--steps", 20, "--learning-rate", 1e9)
+    assert re.fullmatch(r"-\d(\.\d+)?e\+\d+", done.value("test R^2"))
+
+
 def test_a_constant_held_out_target_has_no_score(run: Run, tmp_path: Path) -> None:
     """And says so, instead of dividing by zero."""
     path = tmp_path / "table.csv"
@@ -436,13 +442,15 @@ def test_a_file_that_is_no_model_is_refused(
 
 
 def test_a_table_that_lacks_an_input_is_refused(run: Run, prices: Path, tmp_path: Path) -> None:
-    """With the name of the column."""
+    """With the name of the column, and of all that the table has, also if it has none of those that are needed."""
     model, table = tmp_path / "model", tmp_path / "table.csv"
     run("fit", prices, "--target", "price", "--steps", 1, "--save", model)
-    table.write_text("a,c\n1,2\n", encoding="utf-8")
-    done = run("predict", model, table)
-    assert done.code == 1
-    assert "no column 'b'" in done.err
+    for columns, missing in {"a,c": "b", "c,d": "a"}.items():
+        table.write_text(f"{columns}\n1,2\n", encoding="utf-8")
+        done = run("predict", model, table)
+        assert done.code == 1
+        assert f"no column '{missing}'" in done.err
+        assert done.err.endswith(f"The columns are: {columns.replace(',', ', ')}\n")
 
 
 # --- manners

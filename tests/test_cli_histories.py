@@ -581,6 +581,20 @@ def test_ctrl_c_keeps_what_was_recorded(folder: Path, run: Run, tmp_path: Path) 
     assert run("resume", path, "--steps", pn.open_history(path).steps + 2).code == 0
 
 
+def test_a_loss_that_is_not_finite_says_where_the_steps_before_it_are(run: Run, folder: Path, tmp_path: Path) -> None:
+    """They can be forked with a smaller learning rate; if there are none, there is no folder."""
+    wild = ("fit", folder / "prices.csv", *FIT, "--no-standardize", "--optimizer", "sgd", "--learning-rate")
+    done = run(*wild, 1e9, "--out", tmp_path / "run")
+    assert done.code == 1
+    found = re.search(
+        r"the loss is (inf|nan) at step (\d+); .*purenet fork it from one of the steps 0 to (\d+)$", done.err
+    )
+    assert found is not None
+    assert found[2] == found[3]
+    assert pn.open_history(tmp_path / "run").steps == int(found[2])
+    assert run("fork", tmp_path / "run", 0, tmp_path / "fork", "--learning-rate", 1e-9).code == 0
+
+
 def test_ctrl_c_before_the_first_step(folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Code 130, and no advice to go on with a history that is not there."""
 

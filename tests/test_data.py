@@ -290,6 +290,8 @@ BAD_DATA = {
     "short mask": (lambda: numbered(3).take([True, False]), ArgumentError, r"take: expected .*3 booleans, got bool"),
     "row by fraction": (lambda: numbered(3).take([0.5]), ArgumentError, r"take: .* got float64 of shape \(1,\)"),
     "one row number": (lambda: numbered(3).take(1), ArgumentError, r"take: expected a slice, row numbers"),
+    "masked": (lambda: Dataset(np.ma.masked_equal([1.0, 9.0], 9), [0, 1]), DataError, r"Dataset.x: .*masked.*filled"),
+    "a dataset to scale": (lambda: data.standardize(numbered(3)), DtypeError, r"numbers, got Dataset Dataset\(x: "),
     "unchecked text": (lambda: Dataset.without_finite_check(["a"], [1]), DtypeError, r"Dataset.x"),
 }
 

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import names_page
 import pytest
 from documents import DocumentError, blocks, prose, run
 from repository import ROOT, documents, python, shown
@@ -72,6 +73,12 @@ def test_every_page_can_be_reached_from_the_index() -> None:
         to_visit += [(page.parent / target).resolve() for target in targets if target.endswith(".md")]
     assert ROOT / "docs" / "index.md" in reached, "README.md does not link to docs/index.md"
     assert set(documents()) <= reached, f"nothing leads to {[shown(page) for page in set(documents()) - reached]}"
+
+
+def test_the_page_of_names_is_up_to_date() -> None:
+    """It has every public name, as it is called now and with what its docstring says now."""
+    assert names_page.unlisted() == set()
+    assert names_page.PAGE.read_text(encoding="utf-8") == names_page.page(), "run python tests/names_page.py"
 
 
 @pytest.mark.parametrize(

@@ -392,6 +392,13 @@ def test_state_is_found(source: str, expected: set[str], tmp_path: Path, monkeyp
         house.changing_classes.cache_clear()
 
 
+@pytest.mark.parametrize("module", [pn.losses, pn.schedules, pn.random, pn.tree])
+def test_a_public_module_offers_what_it_exports(module: types.ModuleType) -> None:
+    """What an editor completes after `pn.losses.` is what there is to use, and not what the module imports."""
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, name) for name in dir(module))
+
+
 def test_imports_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the top, in a function, relative, and of a module by `from package import module`."""
     import house

@@ -148,6 +148,14 @@ def test_huber_joins_its_two_parts() -> None:
             ShapeError,
             r"weights: expected one weight for each example",
         ),
+        (
+            lambda: losses.mean_squared_error(P[:, :1], T[:, 0]),
+            ShapeError,
+            r"; write target\[:, None\], for they would",
+        ),
+        (lambda: losses.mean_squared_error([1.0], [2.0]), DtypeError, "expected an array of predictions, got list"),
+        (lambda: losses.huber(None, T), DtypeError, r"^huber: expected an array of predictions, got NoneType"),
+        (lambda: losses.softmax_cross_entropy([[1.0]], LABELS), DtypeError, r"predictions, got list"),
         (lambda: losses.huber(P, T, delta=0.0), ArgumentError, r"^huber\.delta"),
         (
             lambda: losses.softmax_cross_entropy(P, LABELS + 1),

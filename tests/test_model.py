@@ -10,7 +10,7 @@ import pytest
 from laws import assert_pure
 
 import purenet as pn
-from purenet.errors import ArgumentError, PurenetError, ShapeError
+from purenet.errors import ArgumentError, DataError, PurenetError, ShapeError
 from purenet.model import Model
 
 X = np.array([[1.0, 10.0], [3.0, 30.0], [5.0, 20.0]])
@@ -57,6 +57,12 @@ def test_a_class_is_that_of_the_largest_output() -> None:
     assert model.predict(X).tolist() == [("x", "y", "z")[i] for i in largest]
     digits = Model(model.net, model.standardize_x, classes=(2, 4, 8))
     assert digits.predict(X).tolist() == [(2, 4, 8)[i] for i in largest]
+
+
+def test_no_class_is_made_up_where_there_is_no_number() -> None:
+    """An input that is missing has no prediction; the largest of NaN would be the first class."""
+    with pytest.raises(DataError, match=r"^Model\.outputs: NaN at row 1, column 0"):
+        classes().predict(np.where(X == 30.0, np.nan, X))
 
 
 def test_without_scales_a_model_is_its_network() -> None:

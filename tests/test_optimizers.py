@@ -249,6 +249,7 @@ WRONG = {
         scale(1.0), 0.1
     ),
     "chain.parts[0]: expected an optimizer part, a struct with init and update, got function": lambda: chain(adam),
+    "chain.parts[0]: expected an optimizer part, a struct with init and update, got list": lambda: chain([scale(1.0)]),
     "optimizer: expected one of adagrad, adam, adamw, rmsprop, sgd, got 'adma'": lambda: by_name("adma", 0.1),
     "optimizer: expected one of adagrad, adam, adamw, rmsprop, sgd, got ['adam']": lambda: by_name(["adam"], 0.1),
 }

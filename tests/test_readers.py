@@ -127,6 +127,8 @@ BAD_CSV = {
     "empty target": (table_text(4, "1,"), {"target": "size"}, r"line 4, column 'size': the cell is empty"),
     "empty target among text": ("a,y\n1,u\n2,\n", {"target": "y"}, r"line 3, column 'y': the cell is empty"),
     "NaN": (table_text(6, "1,nan"), {}, r"line 6, column 'size': expected a finite number, got NaN"),
+    "text, no target": (table_text(6, "a,1"), {}, r"line 6, column 'price': expected a number, got 'a'.*with target"),
+    "text elsewhere": (table_text(6, "a,1"), {"target": "size"}, r"'price': expected a number, got 'a'.*ignore$"),
     "infinity": (table_text(6, "-inf,1"), {}, r"line 6, column 'price': expected a finite number, got an infinite"),
     "too large": (table_text(6, "1e999,1"), {}, r"line 6, column 'price': expected a finite number"),
     "NaN target": (table_text(6, "1,NaN"), {"target": "size"}, r"line 6, column 'size': expected a finite number"),

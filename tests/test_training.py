@@ -265,6 +265,37 @@ def test_a_loss_that_is_not_finite_names_the_step() -> None:
         reduce(step, repeat((X * 10, Y), 1000), pn.init_state(pn.mlp(KEY, (5, 8, 2)), optimizer))
 
 
+class Frame:
+    """A table of another library: no array, but it can be made one."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(self.values, dtype)
+
+
+@pytest.mark.parametrize("convert", [np.ndarray.tolist, Frame])
+@pytest.mark.parametrize("arithmetic", [lambda f: f, pn.portable])
+def test_lists_and_tables_are_batches(convert: Any, arithmetic: Any) -> None:
+    """What NumPy can make an array of is taken as one, with the same bits."""
+    step, weights = arithmetic(pn.make_step(OBJECTIVE, pn.adam(1e-2))), np.linspace(1.0, 2.0, len(X))
+    for parts in ((X, Y), (X, Y, weights)):
+        start = _started(pn.adam(1e-2))
+        assert pn.same_bits(step(start, tuple(map(convert, parts))), step(start, parts))
+    given, arrays = (convert(X), convert(Y)), (X, Y)
+    assert pn.same_bits(pn.value_and_grad(OBJECTIVE)(NET, given), pn.value_and_grad(OBJECTIVE)(NET, arrays))
+    assert pn.same_bits(pn.forward(NET, convert(X)), pn.forward(NET, X))
+
+
+def _started(optimizer: Any) -> pn.State:
+    return pn.init_state(NET, optimizer)
+
+
+STATE = _started(pn.adam(1e-2))
+_step = pn.make_step(OBJECTIVE, pn.adam(1e-2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -281,6 +312,25 @@ def test_a_loss_that_is_not_finite_names_the_step() -> None:
             lambda: pn.init_state(pn.Sequential((pn.Dropout(0.5),)), pn.sgd(0.1)),
             ArgumentError,
             r"pass key=pn\.key\(0\)",
+        ),
+        (
+            lambda: pn.init_state({"w": [0.5]}, pn.sgd(0.1)),
+            DtypeError,
+            r'^\["w"\]\[0\]: .*got float 0\.5; make it an array',
+        ),
+        (
+            lambda: pn.make_step(pn.losses.huber, pn.sgd(0.1)),
+            DtypeError,
+            r"^make_step\.objective: .*pn\.objective\(loss\)",
+        ),
+        (lambda: _step((X, Y), STATE), DtypeError, r"^step\.state: .*got tuple; a step takes \(state, batch\)"),
+        (lambda: _step(NET, (X, Y)), DtypeError, r"^step\.state: expected a pn\.State, .* got Sequential"),
+        (lambda: _step(_started(pn.sgd(0.1, 0.9)), (X, Y)), ArgumentError, r"^state\.optimizer: .*another optimizer"),
+        (lambda: _step(_started(pn.sgd(0.1)), (X, Y)), ArgumentError, r"^state\.optimizer: .*another optimizer"),
+        (
+            lambda: pn.make_step(OBJECTIVE, pn.adam(lambda t: None))(STATE, (X, Y)),
+            DtypeError,
+            r"^schedule: .* at step 0",
         ),
         (lambda: OBJECTIVE(NET, X), TreeError, r"^batch: expected \(x, y\) or \(x, y, weights\), got ndarray"),
     ],

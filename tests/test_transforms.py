@@ -498,6 +498,13 @@ def test_custom_vjp_refuses_a_pullback_of_the_wrong_form(pullback: Any, error: t
         pn.jvp(f, (x, t), (x, t))
     with pytest.raises(DifferentiationError, match=r"custom_vjp\.rule: expected a function"):
         pn.custom_vjp(custom, 3)
+    for returned in (x, (x, x), (x, pullback, x)):
+        f = pn.custom_vjp(custom, lambda x, t, returned=returned: returned)
+        for differentiate in (lambda f=f: pn.vjp(f, x, t), lambda f=f: pn.vjp(lambda *args: f(*args), x, t)):
+            with pytest.raises(
+                StructureError, match=r"^rule of custom.*: expected the rule to return \(value, pullback"
+            ):
+                differentiate()
 
 
 def test_custom_vjp_refuses_what_it_cannot_see() -> None:

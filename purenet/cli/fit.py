@@ -30,7 +30,7 @@ PIECE = 4096
 def configure(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Without a table: the random data and the network of the first seed program, drawn by "
+        "Without a table: the random data and the network of purenet's first example, drawn by "
         "numpy.random.RandomState(seed); the run is recorded, in a temporary folder if --out names none, and a part of "
         "it that is drawn at random is executed again to compare the bits. Of the options on data and batches none "
         "applies then; the defaults are --hidden 100, --optimizer sgd, --learning-rate 1e-6, --steps 500, --slices 3."
@@ -198,4 +198,5 @@ def _score(net: Any, test: pn.Dataset) -> tuple[str, str]:
     spread = float(np.sum((test.y - np.mean(test.y, axis=0)) ** 2))
     if spread == 0:
         return "test R^2", "none: the held-out targets are all the same"
-    return "test R^2", f"{1 - float(np.sum((outputs - test.y) ** 2)) / spread:.4f}"
+    score = 1 - float(np.sum((outputs - test.y) ** 2)) / spread
+    return "test R^2", f"{score:.4f}" if score > -1000 else f"{score:.4g}"

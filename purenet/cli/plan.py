@@ -176,7 +176,7 @@ def _for_random_data(options: Namespace) -> Plan:
     rate = options.learning_rate or (LEARNING_RATES | {"sgd": 1e-6})[options.optimizer]
     return Plan(
         description=(
-            f"no table named: the random data of the first seed program, seed {options.seed}",
+            f"no table named: the random data of the first example, seed {options.seed}",
             f"network {_arrows(sizes)} with {options.activation}, no biases; sum squared error over {len(data)} rows",
             f"{options.optimizer}, learning rate {rate:g}",
         ),

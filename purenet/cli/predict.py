@@ -15,6 +15,7 @@ from purenet.cli.fit import PIECE
 from purenet.cli.histories import add_step, model_at, opened
 from purenet.cli.plan import in_floats, is_archive
 from purenet.cli.terminal import Terminal
+from purenet.data.tables import column_index
 from purenet.errors import ArgumentError, DataError, StorageError
 from purenet.model import Model
 
@@ -76,8 +77,10 @@ def _inputs(model: Model, path: str, delimiter: str) -> Any:
     if model.inputs is None:
         table = pn.read_csv(path, delimiter=delimiter)
         return table.select(table.columns)
-    needed = set(model.inputs)
-    others = tuple(name for name in _header(path, delimiter) if name not in needed)
+    header, needed = _header(path, delimiter), set(model.inputs)
+    for name in model.inputs if header else ():
+        column_index(header, name, path)  # says what the table does have
+    others = tuple(name for name in header if name not in needed)
     return pn.read_csv(path, ignore=others, delimiter=delimiter).select(model.inputs)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import purenet as pn
 from purenet.cli.terminal import Terminal
-from purenet.errors import StorageError
+from purenet.errors import NonFiniteError, StorageError
 from purenet.history import History, Snapshots, open_history
 from purenet.safetensors import PathLike
 
@@ -46,6 +46,13 @@ def written(path: str, work: Callable[[], History]) -> tuple[History, BaseExcept
             return open_history(path), end
         except StorageError:  # it had not begun
             raise end from None
+    except NonFiniteError as error:
+        try:
+            history = open_history(path)
+        except StorageError:  # it had not begun
+            raise error from None
+        said = f"what came before is in {path}: purenet fork it from one of the steps 0 to {history.steps}"
+        raise NonFiniteError(f"{error.problem}; {said}", path=error.path) from None
 
 
 def report(history: History, steps: int, ended_by: BaseException | None, terminal: Terminal) -> None:

@@ -24,6 +24,11 @@ def as_array(value: Any, place: str) -> Array:
         array = np.asarray(value)
     except ValueError:
         raise DataError("the rows have different lengths; every row needs the same shape", path=place) from None
+    if isinstance(value, np.ndarray) and np.any(getattr(value, "mask", False)):
+        fix = "fill them in with .filled(value), or leave their rows out"
+        raise DataError(f"the array has masked values, which would count as if they were not; {fix}", path=place)
+    if array.dtype.kind not in "biufc" and array.ndim == 0:
+        raise DtypeError(f"expected an array of numbers, got {type(value).__name__} {value!r:.60}", path=place)
     if array.dtype.kind not in "biufc":
         fix = "encode text as numbers (pn.to_dataset), convert objects with .astype(np.float64)"
         raise DtypeError(f"expected an array of numbers, got dtype {array.dtype}; {fix}", path=place)

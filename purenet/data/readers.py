@@ -225,17 +225,19 @@ def _read_cells(
         except ValueError:
             fine = False
         if not fine:
-            raise _bad_cell(row, columns, f"{source}, line {line}")
+            raise _bad_cell(row, columns, f"{source}, line {line}", text is None)
         lines.append(line)
     if not lines:
         raise DataError("there is a line of column names but no data below it", path=source)
     return cells, labels, lines
 
 
-def _bad_cell(row: list[str], columns: Sequence[str], place: str) -> DataError:
+def _bad_cell(row: list[str], columns: Sequence[str], place: str, no_target: bool) -> DataError:
     """The error for the first cell of a row that is no number."""
     name, cell = next((name, cell) for name, cell in zip(columns, row, strict=True) if not reads_as_number(cell))
     problem = f"expected a number, got {cell!r:.60}; mend it, or leave the column out with ignore"
+    if no_target:
+        problem += ", or name it with target if it is what to predict"
     if not cell.strip():
         problem = "the cell is empty; fill it in or remove the line"
     return DataError(problem, path=f"{place}, column {name!r}")

@@ -99,7 +99,9 @@ def verify(
         >>> bool(pn.verify(history)), pn.verify(history, replay=1).replayed in (1, 2)
         (True, True)
     """
-    if replay not in ("all", "none"):
+    if isinstance(replay, str) and replay not in ("all", "none"):
+        raise ArgumentError(f"expected 'all', 'none', or how many segments, got {replay!r:.60}", path="verify.replay")
+    if not isinstance(replay, str):
         replay = check_count("verify.replay", replay, at_least=0)
     if not isinstance(history, History):
         check_path("verify.history", history)

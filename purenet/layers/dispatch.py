@@ -112,8 +112,8 @@ class Forward:
     def __call__(self, layer: Any, x: Any, *, key: Any = None) -> Any:
         """Apply `layer` to `x`."""
         entry = self._entries.get(type(layer)) or self.entry(type(layer))
-        if x.__class__ is not np.ndarray and not hasattr(type(x), "__array_function__"):
-            x = _as_input(x)
+        if x.__class__ is not np.ndarray:
+            x = as_input(x)
         return entry.function(layer, x, key=key) if entry.takes_key else entry.function(layer, x)
 
     @overload
@@ -220,7 +220,7 @@ class Forward:
         return _by_tracing(entry, layer, x, key)
 
     def __vjp_rule__(self, layer: Any, x: Any, *, key: Any = None) -> tuple[Any, Pullback]:
-        value, pull = self.linearise(layer, x if hasattr(x, "dtype") else _as_input(x), key)
+        value, pull = self.linearise(layer, x if x.__class__ is np.ndarray else as_input(x), key)
 
         def pullback(cotangent: Any) -> tuple[Any, Any]:
             leaves, d_x = pull(cotangent, True)
@@ -323,11 +323,13 @@ def _unregistered(cls: type) -> DtypeError:
     )
 
 
-def _as_input(x: Any) -> Any:
-    """Numbers and lists of numbers as an array; a tree of arrays stays as it is."""
-    if isinstance(x, float | int) or (isinstance(x, list) and not any(map(is_struct, x))):
+def as_input(x: Any) -> Any:
+    """Numbers, lists of numbers and other libraries' tables as an array; a tree of arrays stays as it is."""
+    if hasattr(type(x), "__array_function__"):  # an array, or what stands for one in a transformation
+        return x
+    if hasattr(type(x), "__array__") or isinstance(x, float | int):
         return np.asarray(x)
-    return x
+    return np.asarray(x) if isinstance(x, list) and not any(map(is_struct, x)) else x
 
 
 def _is_floating(x: Any) -> bool:

@@ -23,7 +23,7 @@ from purenet.arithmetic.modes import Portable
 from purenet.errors import ArgumentError, DtypeError
 from purenet.optimizers.leafwise import Factor, LeafPart, Updates
 from purenet.records import is_struct, own, rebuild, static, struct
-from purenet.schedules import FromFunction
+from purenet.schedules import FromFunction, as_rate
 from purenet.transforms.portability.array import PortableArray
 from purenet.transforms.portability.function import entered, left, mode_outside
 from purenet.walk import branches
@@ -67,8 +67,16 @@ def act(part: Any, updates: Updates, state: Any, net: Any, step: int) -> tuple[U
     """The updates after any part, and its new state; a part of one's own is given a tree, which it may keep."""
     if isinstance(part, LeafPart):
         return part.act(updates, state, net, step)
-    tree_of_updates, after = part.update(updates.tree(), state, net, step)
+    tree_of_updates, after = _pair(part, part.update(updates.tree(), state, net, step))
     return Updates(*tree.flatten(tree_of_updates), owned=False), tree.map(own, after)
+
+
+def _pair(part: Any, returned: Any) -> Any:
+    """What a part of one's own has returned, if it is a pair."""
+    if isinstance(returned, tuple | list) and len(returned) == 2:
+        return returned
+    problem = f"expected it to return (updates, state), got {type(returned).__name__}"
+    raise DtypeError(problem, path=f"{type(part).__name__}.update")
 
 
 @struct
@@ -86,7 +94,7 @@ class PortablePart:
         """What the part makes of the updates."""
         outside = mode_outside((updates, state, net))
         held = entered((updates, state, net), self.mode)
-        return tuple(left(self.part.update(*held, PortableArray(step, self.mode)), outside))
+        return tuple(left(_pair(self.part, self.part.update(*held, PortableArray(step, self.mode))), outside))
 
 
 @struct
@@ -98,7 +106,7 @@ class PortableSchedule:
 
     def __call__(self, step: int) -> float:
         """The rate at a step."""
-        return float(left(self.schedule(PortableArray(step, self.mode)), None))
+        return as_rate(left(self.schedule(PortableArray(step, self.mode)), None), step)
 
 
 def portable_parts(part: Any, mode: Portable) -> Any:
@@ -164,5 +172,6 @@ def check_part(place: str, part: Any) -> None:
     if is_struct(part) and callable(getattr(part, "init", None)) and callable(getattr(part, "update", None)):
         return
     hint = "; call it first" if isinstance(part, type) or callable(part) else ""
+    hint = "; give the parts one by one" if isinstance(part, list | tuple) else hint
     problem = f"expected an optimizer part, a struct with init and update, got {type(part).__name__} {part!r:.60}{hint}"
     raise DtypeError(problem, path=place)

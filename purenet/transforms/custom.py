@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from purenet import tree
-from purenet.errors import DifferentiationError
+from purenet.errors import DifferentiationError, StructureError
 from purenet.records import static, struct
 from purenet.transforms.array_interface import name_of
-from purenet.transforms.linearise import VjpRule, checked, is_differentiable, lift, unwrap
+from purenet.transforms.linearise import VjpRule, checked, described, is_differentiable, lift, unwrap
 from purenet.transforms.tracer import innermost, is_of, plain, zeros
 
 
@@ -38,7 +38,7 @@ class CustomVjp:
         leaves, unflatten = tree.flatten(args)
         ours = [is_of(leaf, trace) for leaf in leaves]
         held = unflatten([unwrap(leaf, trace) for leaf in leaves])
-        value, pull = self.rule(*held, **kwargs)
+        value, pull = self._ruled(held, kwargs)
         outs, rebuild = tree.flatten(value)
         if any(is_of(out, trace) for out in outs):
             raise DifferentiationError(
@@ -58,8 +58,16 @@ class CustomVjp:
         results = trace.join([lift(out) for out in outs if is_differentiable(out)], marks, pull_leaves)
         return filled(results, lambda out: out)
 
+    def _ruled(self, args: Any, kwargs: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """The value and the pullback that the rule returns, if it does."""
+        found = self.rule(*args, **kwargs)
+        if isinstance(found, tuple) and len(found) == 2 and callable(found[1]):
+            return found
+        problem = f"expected the rule to return (value, pullback), with a function as pullback, got {described(found)}"
+        raise StructureError(problem, path=f"rule of {name_of(self)}")
+
     def __vjp_rule__(self, *args: Any, **kwargs: Any) -> tuple[Any, Callable[[Any], Sequence[Any]]]:
-        value, pull = self.rule(*args, **kwargs)
+        value, pull = self._ruled(args, kwargs)
         return value, lambda cotangent: checked(f"pullback of {name_of(self)}", pull(cotangent), args)
 
 
