@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import product as pairs
 
 import numpy as np
@@ -75,9 +76,11 @@ def test_what_bands_are_for(bands):
     assert multiply_like(x[:, :10], np.ones((10, 10))) is np.ndarray.dot
 
 
-def test_a_machine_decides():
-    """What is asked of the BLAS has an answer here."""
+def test_a_machine_decides(monkeypatch):
+    """What is asked of the BLAS has an answer here, and in a Python without `ctypes`."""
     assert blas._is_without_copies() in (False, True)
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert not blas._is_without_copies()
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 2.0**450, 1e308, 2.0**-452, 5e-324])
