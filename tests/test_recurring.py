@@ -133,6 +133,27 @@ def test_a_read_only_array_that_was_opened_and_written_to():
         assert pn.same_bits(state, expected)
 
 
+def test_read_only_memory_that_somebody_else_writes_to(tmp_path):
+    """A read-only view of a buffer, and a read-only map of a file, which a reader of data fills for each step."""
+    step, start, x, y = make()
+    buffer, file = bytearray(x.nbytes), tmp_path / "x"
+    file.write_bytes(buffer)
+    mapped = np.memmap(file, x.dtype, "r+", shape=x.shape)
+    shared = {
+        "buffer": (np.frombuffer(buffer).reshape(x.shape), np.frombuffer(memoryview(buffer).toreadonly())),
+        "file": (mapped, np.memmap(file, x.dtype, "r", shape=x.shape)),
+    }
+    for filled, seen in shared.values():
+        again, state = np.asarray(seen).reshape(x.shape), start
+        assert not again.flags.writeable
+        for value in (1.0, 2.0):
+            filled[...] = value * x
+            for _ in range(6):
+                expected = make()[0](state, (again.copy(), y))
+                state = step(state, (again, y))
+                assert pn.same_bits(state, expected)
+
+
 def test_a_batch_of_any_form():
     """An objective of one's own, on a dict that has one array twice."""
 

@@ -34,7 +34,7 @@ class _Seen(NamedTuple):
     operand: Operand | None = None
     """What is kept of it, from the second time that it comes."""
     is_copied: bool = False
-    """Whether others may write to the array, so that what is kept is a copy."""
+    """Whether others may write to its memory, so that what is kept is a copy."""
     is_used: bool = True
     """Whether products have asked for slices of it, as far as is known."""
     bits: bytearray | None = None
@@ -92,7 +92,7 @@ def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     if operand is None:
         if not seen.is_used or array.dtype not in _FLOATS:
             return seen
-        if own(array) is array:
+        if own(array) is array and _has_memory_of_its_own(array):
             return _Seen(array, Operand(array.view()))
         bits = bytearray(array.tobytes())
         copy = frozen(np.frombuffer(bits, array.dtype).reshape(array.shape))
@@ -109,6 +109,13 @@ def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     else:
         is_same = _has_bits(array, kept)
     return seen if is_same else _Seen(array)
+
+
+def _has_memory_of_its_own(array: Any) -> bool:
+    """Whether the memory is NumPy's, or of `bytes`: what is read-only elsewhere, such as a file, may yet change."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array is None or isinstance(array, bytes)
 
 
 def _has_bits(array: Any, kept: Any) -> bool:
