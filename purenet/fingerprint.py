@@ -188,17 +188,21 @@ def _blas() -> dict[str, Any]:
     with suppress(Exception):  # what NumPy tells of its build has changed its form before
         built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     told = {name: built[key] for name, key in _BUILT.items() if isinstance(built.get(key), str)}
-    loaded: dict[str, Any] = {}
-    with suppress(Exception):  # nothing that a foreign library does is worth failing for
-        loaded = loaded_blas()
-    return {**dict.fromkeys((*_BUILT, "blas_kernel", "blas_threads")), **told, **loaded}
+    return {**dict.fromkeys((*_BUILT, "blas_kernel", "blas_threads")), **told, **loaded_blas()}
 
 
 _BUILT = {"blas": "name", "blas_version": "version", "blas_configuration": "openblas configuration"}
 
 
 def loaded_blas() -> dict[str, Any]:
-    """What the OpenBLAS that NumPy uses says of itself, by the names of the fields; empty if it uses another BLAS."""
+    """What the OpenBLAS that NumPy uses says of itself, by the names of the fields; empty if none can be asked."""
+    with suppress(Exception):  # nothing that a foreign library does is worth failing for; nor has every Python ctypes
+        return _loaded_openblas()
+    return {}
+
+
+def _loaded_openblas() -> dict[str, Any]:
+    """The same; it may raise anything. Empty if NumPy uses another BLAS."""
     import ctypes
 
     for library in _libraries():

@@ -24,7 +24,7 @@ from purenet.loss_rules import rule_of
 from purenet.optimizers.leafwise import Updates
 from purenet.optimizers.part import act, act_after_factor, leading_factor, portable_parts
 from purenet.random import Key, fold_in
-from purenet.records import children_repr, frozen, own, static, struct
+from purenet.records import children_repr, own, static, struct
 from purenet.state import State as State, advanced, leaves_of, made_state
 from purenet.transforms.linearise import Deferred, Pullback, force, linearise, trace
 from purenet.transforms.portability.boundary import canonical, enter, is_finite, leave, plain_in_c_order
@@ -158,7 +158,7 @@ class Step(_Planned):
             raise
         moved = advanced(state, updates)
         if self.arithmetic is not None and not all(map(is_finite, [*moved, *tree.leaves(optimizer)])):
-            moved, optimizer = [frozen(canonical(leaf)) for leaf in moved], tree.map(canonical, optimizer)
+            moved, optimizer = tree.map_fresh(canonical, (moved, optimizer))
         new = tree.with_leaves(net, moved)
         plan = self._plan(getattr(state, "plan", None), new, moved, updates.whole)
         return made_state(step + 1, new, optimizer, key, loss, moved, updates.whole, plan)

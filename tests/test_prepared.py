@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import product as pairs
 
 import numpy as np
@@ -75,9 +76,11 @@ def test_what_bands_are_for(bands):
     assert multiply_like(x[:, :10], np.ones((10, 10))) is np.ndarray.dot
 
 
-def test_a_machine_decides():
-    """What is asked of the BLAS has an answer here."""
+def test_a_machine_decides(monkeypatch):
+    """What is asked of the BLAS has an answer here, and in a Python without `ctypes`."""
     assert blas._is_without_copies() in (False, True)
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert not blas._is_without_copies()
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 2.0**450, 1e308, 2.0**-452, 5e-324])
@@ -115,12 +118,11 @@ def test_a_zero_is_positive(signs, slices, bands):
     x[3], y[:, 4] = -np.abs(x[3]), -0.0
     x[5, :50] = 0.0
     y[50:, 6] = -0.0
-    expected = matmul(x, y, slices)
-    assert not np.signbit(expected[expected == 0]).any()
-    for left in (x, Operand(x), Operand(np.abs(x)), Operand(np.ascontiguousarray(x.T)).transpose()):
-        found = product_like(x, y, slices)(left, y)
-        assert not np.signbit(found[found == 0]).any()
-        assert same(found, expected) or left.matrix.min() >= 0
+    for matrix in (x, np.abs(x)):
+        expected = matmul(matrix, y, slices)
+        assert not np.signbit(expected[expected == 0]).any()
+        for left in (matrix, Operand(matrix), Operand(np.ascontiguousarray(matrix.T)).transpose()):
+            assert same(product_like(x, y, slices)(left, y), expected)
 
 
 def test_an_operand_knows_whether_its_lines_have_positive_numbers():
@@ -131,6 +133,10 @@ def test_an_operand_knows_whether_its_lines_have_positive_numbers():
     x[1, 1] = 0.5
     assert Operand(x).keep(True, 1).is_positive
     assert Operand(x).transpose().keep(False, 3).is_positive
+    x[:] = [1.0, -1.0]
+    for operand, of_rows in ((Operand(x), True), (Operand(x.T.copy()).transpose(), True)):
+        assert operand.keep(of_rows, 1).is_positive
+        assert not operand.keep(not of_rows, 1).is_positive
 
 
 @pytest.mark.parametrize(
@@ -188,3 +194,32 @@ def test_steps_of_any_magnitudes_are_the_general_ones(weights, data, optimizer, 
                 break
             quick = step(quick, batch)
             assert pn.same_bits(quick, slow)
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e140])
+def test_a_batch_that_is_refused_from_the_first_step_on(size):
+    """Then no step is written out for it, and it is carried out as ever."""
+    step, state, batch = magnitudes(1.0, size, pn.sgd(1e-300), True)
+    for _ in range(6):
+        expected = step.general(state, batch)
+        state = step(state, batch)
+        assert pn.same_bits(state, expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x", "y", "factors"),
+    [("f8", 1.9 * 2.0**449, 2.0**448, [9e8] * 4), ("f4", 1e25, 1e17, [0.5])],
+    ids=["more factors than are known to be safe", "a narrower range"],
+)
+def test_gradients_that_become_infinite(dtype, x, y, factors):
+    """Times zero that is NaN, of which the general step makes the one pattern of bits."""
+    optimizer = chain(*map(scale, factors), scale(0.0))
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.sum_squared_error), optimizer))
+    state = pn.init_state(pn.Dense(np.zeros((2, 3), dtype), np.zeros(3, dtype)), optimizer)
+    ones = np.ones((256, 2), dtype), np.ones((256, 3), dtype)
+    state = reduce(step, [(0 * ones[0], 0 * ones[1])] * 6, state)
+    batch = (x * ones[0]).astype(dtype), (y * ones[1]).astype(dtype)
+    with np.errstate(all="ignore"):
+        found = step(state, batch)
+        assert pn.same_bits(found, step.general(state, batch))
+    assert np.isnan(found.net.weight).all()

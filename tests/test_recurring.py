@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gc
+import math
 import pickle
+import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -120,17 +123,55 @@ def test_bits_are_compared_not_numbers():
     assert recurring._seen_again(zeros, kept).operand is None
 
 
-def test_a_read_only_array_that_was_opened_and_written_to():
-    """What could be written to when it comes is not taken for what it was."""
+def fillable(way, folder, shape):
+    """A read-only array, and a way to write to it all the same, as a reader of data may that fills it for each step."""
+    array, buffer = np.empty(shape), bytearray(8 * math.prod(shape))
+    if way == "the flag":
+
+        def fill(values):
+            array.setflags(write=True)
+            array[...] = values
+            array.setflags(write=False)
+
+        return array, fill
+    if way == "a file":
+        whole = np.memmap(folder / "x", np.float64, "w+", shape=shape)
+        array = np.asarray(np.memmap(folder / "x", np.float64, "r", shape=shape))
+    elif way == "a buffer":
+        whole = np.frombuffer(buffer).reshape(shape)
+        array = np.frombuffer(memoryview(buffer).toreadonly()).reshape(shape)
+    else:
+        whole = array[:]
+        array.setflags(write=False)
+    return array, functools.partial(whole.__setitem__, ...)
+
+
+@pytest.mark.parametrize("way", ["the flag", "a view", "a buffer", "a file"])
+def test_a_read_only_array_that_is_written_to(way, tmp_path):
+    """What comes is looked at, not what is said of it."""
     step, state, x, y = make()
-    x.setflags(write=False)
-    state = reduce(step, repeat((x, y), 4), state)
-    x.setflags(write=True)
-    x[0] = 7.0
+    array, fill = fillable(way, tmp_path, x.shape)
+    for value in (1.0, 2.0):
+        fill(value * x)
+        assert not array.flags.writeable
+        for _ in range(6):
+            expected = make()[0](state, (array.copy(), y))
+            state = step(state, (array, y))
+            assert pn.same_bits(state, expected)
+
+
+def test_an_array_that_is_laid_out_anew():
+    """In place: the same memory, in which other elements follow each other."""
+    step, state, x, y = make()
+    square, targets = x[:60].copy(), y[:60]
     for _ in range(3):
-        expected = make()[0](state, (x.copy(), y.copy()))
-        state = step(state, (x, y))
-        assert pn.same_bits(state, expected)
+        for _ in range(6):
+            expected = make()[0](state, (square.copy(), targets))
+            state = step(state, (square, targets))
+            assert pn.same_bits(state, expected)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            square.strides = square.strides[::-1]
 
 
 def test_a_batch_of_any_form():

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import cycle, islice, repeat
+from itertools import cycle, islice, pairwise, repeat
 from typing import Any
 
 import attrs
@@ -446,6 +446,25 @@ def test_a_portable_step_is_written_out_too(net: str, optimizer: str, slices: in
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5])
+def test_portable_steps_of_few_rows_are_as_safe_as_any(rows: int, dtype: Any) -> None:
+    """Nobody could write to a parameter, whatever the sum over the rows is a view of."""
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS["sgd"]))
+    check_alike(step, pn.init_state(NETS["two layers"](dtype), OPTIMIZERS["sgd"]), [batch(dtype, rows)] * 6)
+    assert len(runs(step)) == 1
+
+
+@pytest.mark.parametrize("widths", [(0, 2), (3, 0, 2)], ids=str)
+def test_portable_steps_without_features(widths: tuple[int, ...]) -> None:
+    """Whether none come in, or none are left inside."""
+    layers = [pn.Dense(np.zeros(shape), np.ones(shape[1])) for shape in pairwise(widths)]
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), OPTIMIZERS["sgd"]))
+    check_alike(
+        step, pn.init_state(of_layers(*layers), OPTIMIZERS["sgd"]), [(batch()[0][:, : widths[0]], batch()[1])] * 6
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_in_portable_arithmetic(loss: str, dtype: Any) -> None:
     """With targets of any dtype, in more precision than the network or in less."""
@@ -519,6 +538,15 @@ def test_a_portable_step_whose_parameters_overflow_is_the_general_one() -> None:
     with np.errstate(all="ignore"):
         assert pn.same_bits(step(quiet, (x, y)), general(step, quiet, (x, y)))
         assert not np.isfinite(tree.leaves(step(quiet, (x, y)).net)[0]).all()
+
+
+def test_nobody_can_write_to_what_became_nan() -> None:
+    """Parameters and what the optimizer remembers of them."""
+    part = chain(scale(1e305), scale(1e305), scale(0.0), trace(0.5))
+    step = pn.portable(pn.make_step(pn.objective(pn.losses.mean_squared_error), part))
+    with np.errstate(all="ignore"):
+        end = check_alike(step, pn.init_state(NETS["one layer"](np.float64), part), [batch()])
+    assert all(np.isnan(leaf).any() for leaf in (end.net.weight, end.optimizer[3][0]))
 
 
 def test_one_step_function_in_many_threads() -> None:

@@ -29,8 +29,8 @@ _SMALL = 8192
 def halved(terms: Any, combine: Callable[..., Any] = np.add) -> Any:
     """All `terms`, of which there is at least one, combined by halving along the first axis."""
     count = len(terms)
-    if count == 1:
-        return terms[0].copy()
+    if count <= 2:
+        return terms[0].copy() if count == 1 else combine(terms[0], terms[1])  # no view of anything
     apart = terms.ndim > 1 and not terms.flags.c_contiguous
     if apart and (count <= _NARROW or terms.size <= _SMALL):
         terms, apart = np.ascontiguousarray(terms), False

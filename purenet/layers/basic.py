@@ -86,7 +86,7 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
         return None
     if mode is None:
         return _native_kernel(layer, x)
-    g = np.broadcast_to(x[:1, :1], (len(x), weight.shape[1])).copy()
+    g = np.empty((len(x), weight.shape[1]), x.dtype)
     pairs = ((x, weight), (x.T, g), (g, weight.T))
     ahead, for_weight, for_x = (product_like(a, b, mode.slices) for a, b in pairs)
     if ahead is None or for_weight is None or for_x is None:

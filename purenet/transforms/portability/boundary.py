@@ -74,7 +74,8 @@ def canonical(value: Any) -> Any:
     undefined = np.isnan(value)
     if not undefined.any():
         return value
-    return np.where(undefined, value.dtype.type(np.nan), value)[()]
+    result = np.where(undefined, value.dtype.type(np.nan), value)
+    return result if value.ndim else result[()]  # no view, whose base could be written to
 
 
 def is_finite(leaf: Any) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.slicing import Operand
-from purenet.records import frozen, own
+from purenet.records import frozen
 from purenet.transforms.portability.array import PortableArray
 from purenet.transforms.portability.boundary import enter
 from purenet.transforms.portability.function import entered
@@ -32,13 +32,14 @@ class _Seen(NamedTuple):
 
     array: Any
     operand: Operand | None = None
-    """What is kept of it, from the second time that it comes."""
-    is_copied: bool = False
-    """Whether others may write to the array, so that what is kept is a copy."""
+    """What is kept of it, from the second time that it comes: a copy, for whoever made it may write to it again.
+
+    That may be so even if the array is read-only, by way of another view, of a file, or of the flag.
+    """
     is_used: bool = True
     """Whether products have asked for slices of it, as far as is known."""
-    bits: bytearray | None = None
-    """The memory of that copy, if it is laid out as the array is."""
+    bits: bytearray = bytearray()
+    """The memory of that copy, in C order."""
 
 
 _NOTHING: Mapping[int, _Seen] = MappingProxyType({})
@@ -92,19 +93,14 @@ def _seen_again(array: Any, seen: _Seen | None) -> _Seen:
     if operand is None:
         if not seen.is_used or array.dtype not in _FLOATS:
             return seen
-        if own(array) is array:
-            return _Seen(array, Operand(array.view()))
         bits = bytearray(array.tobytes())
-        copy = frozen(np.frombuffer(bits, array.dtype).reshape(array.shape))
-        return _Seen(array, Operand(copy), True, bits=bits if array.flags.c_contiguous else None)
+        return _Seen(array, Operand(frozen(np.frombuffer(bits, array.dtype).reshape(array.shape))), bits=bits)
     if not operand.has_slices:
         return _Seen(array, is_used=False)
     kept = operand.matrix
     if array.shape != kept.shape or array.dtype != kept.dtype:
         return _Seen(array)
-    if not seen.is_copied:
-        is_same = not array.flags.writeable
-    elif seen.bits is not None:
+    if array.flags.c_contiguous:
         is_same = seen.bits.__eq__(array) is True  # bytes with bytes, in the time that it takes to read them
     else:
         is_same = _has_bits(array, kept)
