@@ -21,24 +21,28 @@ Multiply: TypeAlias = Callable[[Any, Any], Any]
 _WITHOUT_COPIES = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 """The kernels of OpenBLAS that multiply small matrices as they lie in memory."""
 
-_MOST = 100**3
-"""So many multiplications at most, in `dgemm_small_matrix_permit` of OpenBLAS."""
+_MOST_MULTIPLICATIONS = 100**3
+"""So many at most, in `dgemm_small_matrix_permit` of OpenBLAS."""
 
 _LANES = 8
 """Rows are taken in multiples of the numbers that a vector register of these processors holds."""
 
-DOT = 1 << 13
-"""Elements of the operands up to which `x.dot(y)` is quicker to call than `np.matmul`."""
+_DOT = 1 << 13
+"""Elements of the operands up to which `x.dot(y)` is quicker than `np.matmul`: it takes less to call, but fills the
+result with zeros first."""
+
+
+def dot_or_matmul(x: Any, y: Any) -> Multiply:
+    """Which function of NumPy multiplies matrices of the sizes of these in less time, with the same bits."""
+    return np.ndarray.dot if x.size <= _DOT >= y.size else np.matmul
 
 
 def multiply_like(x: Any, y: Any) -> Multiply:
     """How to multiply matrices of float64 of the shapes and layouts of these."""
     (rows, length), columns = x.shape, y.shape[1]
-    if x.size <= DOT >= y.size:
-        return np.ndarray.dot
-    count = min(_MOST // (length * columns), rows) // _LANES * _LANES
-    pays = count > 0 and rows * length * columns > _MOST and y.flags.c_contiguous
-    return partial(_in_bands, count) if pays and _is_without_copies() else np.matmul
+    count = min(_MOST_MULTIPLICATIONS // (length * columns), rows) // _LANES * _LANES
+    pays = count > 0 and rows * length * columns > _MOST_MULTIPLICATIONS and y.flags.c_contiguous
+    return partial(_in_bands, count) if pays and _is_without_copies() else dot_or_matmul(x, y)
 
 
 def _is_without_copies() -> bool:

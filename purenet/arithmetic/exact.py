@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arithmetic.blas import DOT, Multiply
-from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut, small_cutter
+from purenet.arithmetic.blas import Multiply, dot_or_matmul
+from purenet.arithmetic.slicing import BLOCK, ZERO, Float64, Integer, Operand, are_small, cut_both, small_cutter
 from purenet.errors import ArgumentError, DtypeError, ShapeError
 from purenet.records import Array
 
@@ -53,7 +53,7 @@ def matmul(a: Any, b: Any, slices: int = 1) -> Any:
     if slices.__class__ is int and slices == 1 and are_small(a, b):
         pair = small_cutter(a, b)(a, b)
         if pair is not None:
-            result = pair[0].dot(pair[1])
+            result = pair[0][0].dot(pair[1][0])
             result += ZERO
             return result
     left = a.matrix if a.__class__ is Operand else np.asarray(a)
@@ -149,20 +149,15 @@ def _sum_of_blocks(x: Array, y: Array, slices: int) -> Float64 | None:
 
 def _block(x: Array | Operand, y: Array | Operand, slices: int) -> Float64 | None:
     """The product over one block, if all rows of x and columns of y have safe magnitudes; None if not."""
-    xs = cut(x, True, slices)
-    if xs is None:
-        return None
-    ys = cut(y, False, slices)
-    if ys is None:
-        return None
-    return sum_of_slices(xs, ys)
+    pair = cut_both(x, y, slices)
+    return None if pair is None else sum_of_slices(*pair)
 
 
 def sum_of_slices(xs: list[Float64], ys: list[Float64], multiply: Multiply | None = None) -> Float64:
     """x1 y1, or x1 y1 + (x1 y2 + x2 y1), or x1 y1 + ((x1 y2 + x2 y1) + ((x1 y3 + x3 y1) + x2 y2))."""
     first, second = xs[0], ys[0]
     if multiply is None:
-        multiply = np.ndarray.dot if first.ndim == 2 == second.ndim and first.size <= DOT >= second.size else np.matmul
+        multiply = dot_or_matmul(first, second) if first.ndim == 2 == second.ndim else np.matmul
     high: Float64 = multiply(first, second)
     if len(xs) == 1:
         return high

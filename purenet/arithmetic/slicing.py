@@ -21,6 +21,8 @@ from purenet.records import Array, frozen
 
 Float64: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Integer: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Pair: TypeAlias = tuple[list[Float64], list[Float64]]
+"""The slices of the rows of a left operand, and those of the columns of a right one."""
 
 BLOCK = 2048
 """Contractions longer than this are cut into blocks of this length and a rest."""
@@ -110,6 +112,10 @@ class Operand:
             kept = self._kept[part] = found.transposed() if self._is_transposed else found
         return kept.transposed() if self._is_transposed else kept
 
+    def is_positive(self, count: int) -> bool:
+        """Whether so many slices of the rows, which have been cut, are `Kept.is_positive`."""
+        return self._kept[self._is_transposed, count].is_positive
+
 
 def are_small(x: Any, y: Any) -> bool:
     """Whether `small_cutter` takes two operands: small fitting matrices of float64, of which nothing is kept."""
@@ -122,7 +128,7 @@ def are_small(x: Any, y: Any) -> bool:
     )
 
 
-def small_cutter(x: Array, y: Array) -> Callable[[Array, Array], tuple[Float64, Float64] | None]:
+def small_cutter(x: Array, y: Array) -> Callable[[Array, Array], Pair | None]:
     """A function that cuts two operands like these, for which `are_small` holds.
 
     It gives one slice of the rows of x and one of the columns of y; None if magnitudes are not safe. This is `cut`
@@ -133,7 +139,7 @@ def small_cutter(x: Array, y: Array) -> Callable[[Array, Array], tuple[Float64, 
     x_axis, y_axis = int(not turns_x), int(turns_y)
     factor = _FACTORS[bits_kept(length)]
 
-    def cutter(x: Array, y: Array) -> tuple[Float64, Float64] | None:
+    def cutter(x: Array, y: Array) -> Pair | None:
         if turns_x:
             x = x.T
         if turns_y:
@@ -157,10 +163,17 @@ def small_cutter(x: Array, y: Array) -> Callable[[Array, Array], tuple[Float64, 
         full[...] = c[rows:, None] if y_axis else c[rows:]
         add(y, full, second)
         second -= full
-        return first.T if turns_x else first, second.T if turns_y else second
+        return [first.T if turns_x else first], [second.T if turns_y else second]
 
     absolute, empty, add = np.absolute, np.empty, np.add
     return cutter
+
+
+def cut_both(x: Array | Operand, y: Array | Operand, count: int) -> Pair | None:
+    """So many slices of the rows of x and of the columns of y; None if magnitudes are not safe."""
+    xs = cut(x, True, count)
+    ys = None if xs is None else cut(y, False, count)
+    return None if xs is None or ys is None else (xs, ys)
 
 
 def _is_any_tiny(largest: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from purenet.arguments import check_number
 from purenet.arithmetic import exact
+from purenet.arithmetic.blas import dot_or_matmul
 from purenet.arithmetic.modes import Portable
 from purenet.arithmetic.prepared import product_like
 from purenet.arithmetic.sums import halved, total
@@ -74,11 +75,6 @@ def _(layer: Dense, x: Any) -> Any:
     return y if bias is None else y + bias
 
 
-_SMALL = 1 << 13
-"""Elements of the operands up to which `x.dot(y)` is quicker than `x @ y`: it takes less to call, but fills the result
-with zeros first."""
-
-
 def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     """The kernel for a step that comes again and again."""
     weight: Any = layer.weight
@@ -91,8 +87,7 @@ def _choose_dense(layer: Dense, x: Any, mode: Portable | None) -> Kernel | None:
     ahead, for_weight, for_x = (product_like(a, b, mode.slices) for a, b in pairs)
     if ahead is None or for_weight is None or for_x is None:
         return _portable_kernel(layer, mode)
-    is_bounded = x.dtype.char == "d"
-    return _kernel(layer, ahead, for_weight, for_x, halved)._replace(takes_operand=True, is_bounded=is_bounded)
+    return _kernel(layer, ahead, for_weight, for_x, halved, takes_operand=True, is_bounded=x.dtype.char == "d")
 
 
 def _are_matrices(x: Any, weight: Any) -> bool:
@@ -101,24 +96,24 @@ def _are_matrices(x: Any, weight: Any) -> bool:
 
 
 def _native_kernel(layer: Dense, x: Any) -> Kernel:
-    product = np.ndarray.dot if x.size <= _SMALL >= layer.weight.size else np.matmul
+    product = dot_or_matmul(x, layer.weight)
     return _kernel(layer, product, product, product, None if layer.bias is None else _ones(x).dot)
 
 
 def _portable_kernel(layer: Dense, mode: Portable) -> Kernel:
     """For operands of any magnitudes, and for an `Operand`."""
     product = partial(exact.matmul, slices=mode.slices)
-    return _kernel(layer, product, product, product, _total_of_rows)._replace(takes_operand=True)
+    return _kernel(layer, product, product, product, _total_of_rows, takes_operand=True)
 
 
-def _kernel(layer: Dense, ahead: Any, for_weight: Any, for_x: Any, sum_of_rows: Any) -> Kernel:
+def _kernel(layer: Dense, ahead: Any, for_weight: Any, for_x: Any, sum_of_rows: Any, **promises: bool) -> Kernel:
     """`x @ weight + bias`; `d weight = x.T @ g`, `d bias` = the sum of `g` over the batch, `d x = g @ weight.T`."""
     if layer.bias is None:
 
         def pull_without_bias(g: Any, wants_x: bool, x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
             return for_weight(x.transpose(), g), for_x(g, weight.T) if wants_x else None
 
-        return Kernel(ahead, pull_without_bias)
+        return Kernel(ahead, pull_without_bias, **promises)
 
     def value(x: Any, weight: Any, bias: Any) -> Any:
         y = ahead(x, weight)
@@ -128,7 +123,7 @@ def _kernel(layer: Dense, ahead: Any, for_weight: Any, for_x: Any, sum_of_rows: 
     def pull(g: Any, wants_x: bool, x: Any, y: Any, weight: Any, bias: Any) -> tuple[Any, ...]:
         return for_weight(x.transpose(), g), sum_of_rows(g), for_x(g, weight.T) if wants_x else None
 
-    return Kernel(value, pull)
+    return Kernel(value, pull, **promises)
 
 
 def _total_of_rows(matrix: Any) -> Any:
@@ -153,7 +148,7 @@ def _(layer: Dense, x: Any) -> tuple[Any, LayerPull]:
 
 def _natively(layer: Dense, x: Any, weight: Any, bias: Any) -> tuple[Any, LayerPull]:
     """What the kernel computes, which is not worth making for one call."""
-    product: Any = np.ndarray.dot if x.size <= _SMALL >= weight.size else np.matmul
+    product = dot_or_matmul(x, weight)
     y = product(x, weight)
     if bias is not None:
         y += bias

@@ -60,7 +60,7 @@ class Kernel(NamedTuple):
     takes_operand: bool = False
     """Whether `x` may be an `Operand` of portable products instead of an array."""
     is_bounded: bool = False
-    """Whether both raise `OutOfRangeError` unless the first leaf is below 2**450 and its cotangent below 2**911."""
+    """Whether an `OutOfRangeError` is raised unless the first leaf is below 2**450, and its cotangent below 2**911."""
 
 
 F = TypeVar("F", bound=Callable[..., Any])
