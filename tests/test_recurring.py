@@ -53,7 +53,8 @@ def cuts(monkeypatch):
     cut = slicing.cut
 
     def counted(x, of_rows, count):
-        seen.append(x.matrix.shape if isinstance(x, slicing.Operand) else x.shape)
+        if not isinstance(x, slicing.Operand):  # which has been cut, or calls this
+            seen.append(x.shape)
         return cut(x, of_rows, count)
 
     monkeypatch.setattr(slicing, "cut", counted)
