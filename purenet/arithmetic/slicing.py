@@ -72,10 +72,6 @@ class Kept(NamedTuple):
     it is not multiplied by zero, something has to cancel it, which gives +0; slices have no -0 themselves.
     """
 
-    def transposed(self) -> Kept:
-        """The same of the transposed operand."""
-        return Kept([piece.T for piece in self.slices], self.is_positive)
-
 
 class Operand:
     """A matrix that products come back to, with the slices that they have cut of it.
@@ -84,16 +80,16 @@ class Operand:
         matrix: an array of float16, float32 or float64 that nobody writes to.
     """
 
-    __slots__ = ("_is_transposed", "_kept", "matrix")
+    __slots__ = ("_is_turned", "_kept", "matrix")
 
-    def __init__(self, matrix: Array, kept: dict[Any, Kept] | None = None, transposed: bool = False) -> None:
+    def __init__(self, matrix: Array, kept: dict[Any, Kept] | None = None, is_turned: bool = False) -> None:
         self.matrix = matrix
-        self._kept = {} if kept is None else kept
-        self._is_transposed = transposed
+        self._kept = {} if kept is None else kept  # of this matrix and of the transposed one, which shares it
+        self._is_turned = is_turned
 
     def transpose(self) -> Operand:
         """The transposed matrix, with the same slices."""
-        return Operand(self.matrix.T, self._kept, not self._is_transposed)
+        return Operand(self.matrix.T, self._kept, not self._is_turned)
 
     @property
     def has_slices(self) -> bool:
@@ -102,19 +98,19 @@ class Operand:
 
     def keep(self, of_rows: bool, count: int) -> Kept | None:
         """So many slices of the rows or the columns, cut when they are asked for first; None as for `cut`."""
-        part = (of_rows is self._is_transposed, count)
-        kept = self._kept.get(part)
+        kept = self._kept.get((self._is_turned, of_rows, count))
         if kept is None:
-            slices = cut(self.matrix, of_rows, count)
+            turned = self._kept.get((not self._is_turned, not of_rows, count))
+            slices = cut(self.matrix, of_rows, count) if turned is None else [piece.T for piece in turned.slices]
             if slices is None:
                 return None
-            found = Kept(slices, bool((slices[0] > 0).any(1 if of_rows else 0).all()))
-            kept = self._kept[part] = found.transposed() if self._is_transposed else found
-        return kept.transposed() if self._is_transposed else kept
+            kept = Kept(slices, bool((slices[0] > 0).any(1 if of_rows else 0).all()))
+            self._kept[self._is_turned, of_rows, count] = kept
+        return kept
 
     def is_positive(self, count: int) -> bool:
         """Whether so many slices of the rows, which have been cut, are `Kept.is_positive`."""
-        return self._kept[self._is_transposed, count].is_positive
+        return self._kept[self._is_turned, True, count].is_positive
 
 
 def are_small(x: Any, y: Any) -> bool:
