@@ -19,7 +19,7 @@ from purenet.arithmetic.prepared import OutOfRangeError, product_like
 from purenet.arithmetic.slicing import BLOCK, Operand
 from purenet.optimizers import chain, scale
 
-SHAPES = [(1, 1, 1), (6, 3, 5), (64, 20, 100), (64, 1000, 100), (1000, 64, 100), (300, 130, 170), (9, BLOCK, 61)]
+SHAPES = [(1, 1, 1), (6, 3, 5), (64, 20, 100), (64, 1000, 100), (300, 130, 170), (9, BLOCK, 61)]
 
 
 @pytest.fixture(params=[False, True], ids=["whole", "in bands"])
@@ -175,8 +175,8 @@ OPTIMIZERS["four factors"] = chain(scale(1e8), scale(1e8), scale(1e8), scale(-1e
 
 @pytest.mark.parametrize("biases", [True, False])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-@pytest.mark.parametrize("data", [1.0, 1e-150, 1e70, 1e130])
-@pytest.mark.parametrize("weights", [1.0, 1e-140, 1e-50, 1e60])
+@pytest.mark.parametrize("data", [1.0, 1e70, 1e130])
+@pytest.mark.parametrize("weights", [1.0, 1e-140, 1e-50])
 def test_steps_of_any_magnitudes_are_the_general_ones(weights, data, optimizer, biases):
     """Prepared products refuse, weights become infinite or NaN, losses overflow: bit for bit the general step."""
     step, usual, (x, y) = magnitudes(1.0, 1.0, optimizer, biases)

@@ -43,8 +43,8 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
         from difflib import get_close_matches
 
         close = get_close_matches(text.lower(), known, n=1)
-        suggestion = f"did you mean {close[0]}? " if close else ""
-        raise ArgumentTypeError(f"there is no {text!r}; {suggestion}Known: {', '.join(known)}")
+        suggestion = f" (did you mean {close[0]}?)" if close else ""
+        raise ArgumentTypeError(f"there is no {text!r}{suggestion}; known are {', '.join(known)}")
 
     return name
 

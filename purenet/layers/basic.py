@@ -220,7 +220,7 @@ def _misfit(x: Any, parameter: Any) -> Exception:
     if x.shape[-1:] != parameter.shape[:1]:
         problem = f"expected an input with {parameter.shape[0]} features on its last axis, got shape {x.shape}"
         return ShapeError(problem)
-    return DtypeError(f"expected a floating-point input, got {x.dtype}; convert it with .astype({parameter.dtype})")
+    return DtypeError(f"expected a floating-point input, got {x.dtype}; convert it with .astype(np.{parameter.dtype})")
 
 
 @struct
