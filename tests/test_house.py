@@ -80,6 +80,7 @@ AMBIENT = re.compile(r"((np|numpy)\.random|time|os\.(environ|getenv|getcwd|cpu_c
 LINE_LIMIT = 450
 IMPORT_LIMIT_MS = 40.0
 LOAD_LIMIT_MS = 80.0
+NUMPY_MS = 60.0  # what importing NumPy takes where these limits were set, when nothing disturbs
 LOAD_ALL = "[getattr(purenet, name) for name in purenet.__all__]"
 
 
@@ -300,23 +301,25 @@ def test_the_repository_speaks_of_itself_alone() -> None:
 def test_importing_purenet_costs_little_more_than_numpy(then: str, limit: float, tmp_path: Path) -> None:
     """Processor time on top of NumPy, attrs and toolz included: the least of nine processes or more.
 
-    The least is what importing costs when nothing else disturbs; a busy machine only makes it take more tries. The
+    The least is what importing costs when nothing else disturbs; a busy machine only makes it take more tries. A
+    machine that is slow for a while is slow for NumPy, too, whose import in the same process tells by how much. The
     processes import a copy whose compiled modules are kept, as they are where purenet is installed.
     """
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(tmp_path / PACKAGE.name, quiet=2)
     program = (
         "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'; "  # idle threads that spin would count as work
-        f"import time, numpy; start = time.process_time(); import purenet; {then}; "
-        "print(1000 * (time.process_time() - start), purenet.__file__)"
+        "import time; begin = time.process_time(); import numpy; start = time.process_time(); "
+        f"import purenet; {then}; end = time.process_time(); "
+        "print(1000 * (start - begin), 1000 * (end - start), purenet.__file__)"
     )
     least = float("inf")
     for attempt in range(45):
         done = python("-c", program, folder=tmp_path, path=tmp_path)
         assert done.returncode == 0, done.stderr
-        milliseconds, file = done.stdout.split(maxsplit=1)
+        of_numpy, milliseconds, file = done.stdout.split(maxsplit=2)
         assert Path(file.strip()).is_relative_to(tmp_path)
-        least = min(least, float(milliseconds))
+        least = min(least, float(milliseconds) / max(1.0, float(of_numpy) / NUMPY_MS))
         if attempt >= 8 and least <= limit:
             break
     assert least <= limit, f"import purenet {then} adds {least:.1f} ms to import numpy"
