@@ -28,7 +28,7 @@ PROMISES = tuple(
 
 
 def _taken(member: zipfile.ZipInfo) -> int:
-    """The bytes that a member takes in an archive: its content, and an entry with its name before it and in the list."""
+    """The bytes that a member takes in an archive: its content, and its name and an entry before it and in the list."""
     return member.compress_size + 30 + 46 + 2 * len(member.filename)
 
 
