@@ -103,3 +103,8 @@ def join_paths(outer: str, inner: str) -> str:
     if not outer or not inner or inner.startswith("["):
         return outer + inner
     return f"{outer}.{inner}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

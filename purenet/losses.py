@@ -188,7 +188,9 @@ def _choose_softmax(logits: Any, labels: Any, mode: Portable | None) -> LossKern
         return own_rule(_softmax_rule, mode)
     count, classes = logits.shape
     number, rows, unsigned = logits.dtype.type, np.arange(count), np.dtype(f"u{size}")
-    most = min(classes, 1 << (8 * size - 1)) if kind == "i" else classes  # a negative number, read as unsigned, is more
+    # a negative number, read as unsigned, is no less; of another byte order all are looked at more closely
+    least_wrong = min(classes, 1 << (8 * size - 1)) if kind == "i" else classes
+    least_wrong = least_wrong if labels.dtype.isnative else 0
     maximum: Any = np.maximum.reduce
     exp, log, largest, add, sum_all = (
         (np.exp, np.log, maximum, np.add.reduce, sum_of_all)
@@ -197,7 +199,7 @@ def _choose_softmax(logits: Any, labels: Any, mode: Portable | None) -> LossKern
     )
 
     def value(logits: Any, labels: Any) -> tuple[Any, Any]:
-        if not labels.dtype.isnative or maximum(labels.view(unsigned)) >= most:
+        if maximum(labels.view(unsigned)) >= least_wrong:
             _check_labels(logits, labels, "softmax_cross_entropy")
         top = largest(logits, axis=-1, keepdims=True)
         powers = exp(logits - top)

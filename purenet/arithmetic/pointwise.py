@@ -17,9 +17,9 @@ from purenet.arithmetic.elementwise import Vector, canonical_nan, elementwise, s
 from purenet.arithmetic.kernels import INVERSE_LN2, LN2
 from purenet.arithmetic.native import rectified
 from purenet.arithmetic.promotion import agreeing, common_dtype, float_dtype, refuse
+from purenet.arithmetic.slicing import ZERO
 from purenet.arithmetic.sums import plus_zero
 from purenet.errors import ArgumentError, DtypeError
-from purenet.records import frozen
 
 DEGREES_PER_RADIAN = 57.29577951308232
 RADIANS_PER_DEGREE = 0.017453292519943295
@@ -270,12 +270,8 @@ def relu(x: Any) -> Any:
     if x.__class__ is not np.ndarray or not x.shape or x.dtype.kind != "f":
         return maximum(x, 0)
     y = rectified(x)
-    y += _ZERO if y.dtype.char == "d" else y.dtype.type(0)
+    y += ZERO if y.dtype.char == "d" else y.dtype.type(0)
     return y
-
-
-_ZERO = frozen(np.zeros(()))
-"""An array, which NumPy takes sooner than a number."""
 
 
 def log_sum_exp(x: Any) -> Any:

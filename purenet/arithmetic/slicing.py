@@ -99,13 +99,17 @@ class Operand:
     def keep(self, of_rows: bool, count: int) -> Kept | None:
         """So many slices of the rows or the columns, cut when they are asked for first; None as for `cut`."""
         kept = self._kept.get((self._is_turned, of_rows, count))
-        if kept is None:
-            turned = self._kept.get((not self._is_turned, not of_rows, count))
-            slices = cut(self.matrix, of_rows, count) if turned is None else [piece.T for piece in turned.slices]
+        if kept is not None:
+            return kept
+        turned = self._kept.get((not self._is_turned, not of_rows, count))
+        if turned is not None:
+            kept = Kept([piece.T for piece in turned.slices], turned.is_positive)
+        else:
+            slices = cut(self.matrix, of_rows, count)
             if slices is None:
                 return None
             kept = Kept(slices, bool((slices[0] > 0).any(1 if of_rows else 0).all()))
-            self._kept[self._is_turned, of_rows, count] = kept
+        self._kept[self._is_turned, of_rows, count] = kept
         return kept
 
     def is_positive(self, count: int) -> bool:

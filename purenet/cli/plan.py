@@ -13,9 +13,8 @@ import numpy as np
 
 import purenet as pn
 from purenet.cli.options import ACTIVATIONS, arithmetic
-from purenet.cli.terminal import count
 from purenet.data.tables import Table, reads_as_number
-from purenet.errors import ArgumentError, DataError
+from purenet.errors import ArgumentError, DataError, count
 from purenet.history import Run
 from purenet.model import Model
 from purenet.optimizers import by_name

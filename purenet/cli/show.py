@@ -12,9 +12,9 @@ import numpy as np
 
 from purenet.cli.chart import loss_curve
 from purenet.cli.histories import add_history, arithmetic_of
-from purenet.cli.terminal import Terminal, count
+from purenet.cli.terminal import Terminal
 from purenet.cli.watch import how_to_resume
-from purenet.errors import PurenetError
+from purenet.errors import PurenetError, count
 from purenet.history import History, open_history
 
 _LAST = 3

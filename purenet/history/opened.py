@@ -22,6 +22,7 @@ from purenet.errors import (
     ReplayError,
     StepError,
     StorageError,
+    count,
 )
 from purenet.fingerprint import Environment, environment, from_json
 from purenet.history.check import leaves_that_differ, state_check
@@ -95,7 +96,7 @@ class History(Sequence[Any]):
 
     def __repr__(self) -> str:
         manifest = self.reader.manifest
-        parts = [_counted(self.steps, "step"), _counted(len(self.snapshots), "snapshot")]
+        parts = [count(self.steps, "step"), count(len(self.snapshots), "snapshot")]
         planned = manifest.get("steps")
         if isinstance(planned, int) and self.steps < planned:
             parts[0] = f"{self.steps} of {planned} steps"
@@ -344,10 +345,6 @@ def leaves_shown(state: Any, check: bytes, recorded: bytes) -> str:
     names = tree.paths(state)
     found = [names[i] for i in leaves_that_differ(check, recorded, len(names))]
     return f" in {', '.join(found[:3])}{' and others' if len(found) > 3 else ''}" if found else ""
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def position(t: Any, last: int) -> int:

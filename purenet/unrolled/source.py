@@ -145,7 +145,7 @@ def _write_forward(
         elif not forward.has_own_rule(layer):
             return None, [], []
         else:
-            linearise = forward.linearise if mode is None else partial(linearise_portably, mode)
+            linearise = forward.linearise if mode is None else partial(_linearise_portably, mode)
             x, pulled = linearise(layer, x, None if key == "None" else state.key, True)
             if pulled.__class__ is ForeignPull:  # which might return arrays that somebody else holds
                 return None, [], []
@@ -154,7 +154,7 @@ def _write_forward(
     return x, back, bounded
 
 
-def linearise_portably(mode: Portable, layer: Any, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
+def _linearise_portably(mode: Portable, layer: Any, x: Any, key: Any, plain: bool) -> tuple[Any, LayerPull]:
     """`forward.linearise` in portable arithmetic, from plain arrays to plain arrays."""
     held = tree.with_leaves(layer, [enter(leaf, mode) for leaf in tree.leaves(layer)])
     y, pull = forward.linearise(held, enter(x, mode), key, plain)
